@@ -1,0 +1,184 @@
+// Package runtime carries out a plan: it brings a cluster up on an engine,
+// puts load on it, fires the timeline, records what happens and takes
+// everything down. It knows no Starlark, no Docker and no Kafka client.
+//
+// This file defines what the runtime needs from an engine. Powers beyond
+// Engine and World are one-method interfaces found by assertion; a plan that
+// needs a power which the engine lacks is refused before anything starts.
+package runtime
+
+import (
+	"context"
+	"time"
+
+	"starfall/interp/plan"
+)
+
+// Engine brings up the clusters of a plan.
+type Engine interface {
+	// Name is how tables and flags call the engine: embedded or docker.
+	Name() string
+	// Refuse names everything in the plan that this engine cannot do.
+	Refuse(p *plan.Plan) []Refusal
+	// Up brings up every cluster of the plan, without topics, and returns
+	// once all brokers are registered. On error nothing is left behind.
+	Up(ctx context.Context, p *plan.Plan, o UpOptions) (World, error)
+}
+
+// Refusal is one thing that an engine cannot do, where the plan asks for it,
+// and the engine that can ("" when none does).
+type Refusal struct {
+	Pos     plan.Pos
+	Message string
+	Engine  string
+}
+
+// UpOptions are what Up needs beside the plan.
+type UpOptions struct {
+	// Speed divides every duration of the brokers: at 10, nine seconds of
+	// scenario take 0.9 s. 0 means 1.
+	Speed float64
+	// Folder is where the engine may write logs; "" for nowhere.
+	Folder string
+	// Observe, when set, is called for each change that the engine sees by
+	// itself, in order, never concurrently. It must not block.
+	Observe func(Change)
+	// FixedPorts, when set, gives the first port of the listeners on
+	// loopback, so that addresses are the same at each start.
+	FixedPorts int
+}
+
+// Clock tells scenario time. Before Start it is not running and Now is
+// negative or zero.
+type Clock interface {
+	// Now is the scenario time since load started.
+	Now() time.Duration
+}
+
+// Change is something that a cluster did by itself.
+type Change struct {
+	At      time.Time // when, by the wall clock with its monotonic reading
+	Cluster string
+	Kind    ChangeKind
+	Node    int32  // the broker fenced or registered, the new leader or controller; 0: none
+	Topic   string // for leaders and in-sync replicas
+	Part    int32
+	Text    string // for people: "kafka-2 fenced"
+}
+
+// ChangeKind says what changed.
+type ChangeKind string
+
+// The kinds of Change.
+const (
+	ChangeFenced     ChangeKind = "fenced"
+	ChangeUnfenced   ChangeKind = "unfenced"
+	ChangeController ChangeKind = "controller" // another node became the active controller
+	ChangeLeader     ChangeKind = "leader"     // a partition got another leader, or none (Node 0)
+	ChangeUnclean    ChangeKind = "unclean"    // the same, from outside the in-sync set
+	ChangeISR        ChangeKind = "isr"
+	ChangeTruncated  ChangeKind = "truncated" // a replica dropped records behind the high-water mark's epoch
+)
+
+// Place is where a connection starts: a client member or a site. The zero
+// Place is the control side, which no fault ever touches.
+type Place struct {
+	Client string // name of a producer or consumer
+	Member int    // 1…
+	Site   string // for a client: where it stands; alone: a stranger there
+}
+
+// World is the running clusters of one plan.
+type World interface {
+	// Bootstrap gives the host:port of each broker of a cluster as dialled
+	// from a place. Places may be new at any time (a client that grows).
+	Bootstrap(cluster string, from Place) ([]string, error)
+	// Inspect tells the true state of a cluster, as the active controller
+	// has it, beside what each process does.
+	Inspect(ctx context.Context, cluster string) (State, error)
+	// Close takes everything down. It is safe to call twice.
+	Close(ctx context.Context) error
+}
+
+// NodeKey names a node of a cluster.
+type NodeKey struct {
+	Cluster string
+	ID      int32
+}
+
+// Signal is what happens to a process or its host.
+type Signal string
+
+// The signals (language.md, verbs on nodes).
+const (
+	SignalKill     Signal = "kill"      // SIGKILL: peers see resets at once
+	SignalStop     Signal = "stop"      // SIGTERM: controlled shutdown
+	SignalPause    Signal = "pause"     // SIGSTOP
+	SignalResume   Signal = "resume"    // SIGCONT
+	SignalPowerOff Signal = "power_off" // the host vanishes: no resets
+	SignalStart    Signal = "start"     // start the process; proved once the broker is registered and unfenced
+)
+
+// Processes is the power over nodes. Signal returns once the effect is
+// proved, or with Proof.OK false when it could not be proved before ctx ended.
+type Processes interface {
+	Signal(ctx context.Context, node NodeKey, s Signal) (Proof, error)
+}
+
+// Endpoint is one end of a network path: a node, or a client member.
+type Endpoint struct {
+	Node  NodeKey // when Node.ID is not 0
+	Place Place
+}
+
+// Path is the condition of the packets from one endpoint to another.
+type Path struct {
+	From, To  Endpoint
+	Condition plan.Condition
+}
+
+// Network is the power over paths. Shape replaces the whole state of the
+// network at once: every path that is not listed is whole. Each direction is
+// its own path. The proof tells, by probes from inside, that the listed cuts
+// cut and that paths which are whole again pass.
+type Network interface {
+	Shape(ctx context.Context, paths []Path) (Proof, error)
+}
+
+// Proof is the evidence that something took effect.
+type Proof struct {
+	OK   bool
+	At   time.Time // when the effect was seen, by the monotonic clock
+	Text string    // for people: "process gone, port closed"
+}
+
+// State is a cluster at one moment.
+type State struct {
+	Nodes       []NodeState
+	Controllers []int32 // nodes that consider themselves the active controller
+	Partitions  []PartitionState
+	Memory      int64   // bytes held by the brokers; 0: not known
+	CPU         float64 // processor seconds used so far; 0: not known
+}
+
+// NodeState is one node. Process is what its process does; Alive is true for
+// a broker that is registered and not fenced.
+type NodeState struct {
+	ID      int32
+	Process string // running, stopped or paused
+	Alive   bool
+}
+
+// PartitionState is one partition of a topic. Leader is -1 for none.
+type PartitionState struct {
+	Topic     string
+	Partition int32
+	Leader    int32
+	Epoch     int32
+	Replicas  []int32
+	ISR       []int32
+	Start     int64 // log start offset of the leader; -1: not known
+	HighWater int64
+	End       int64
+	Size      int64 // bytes in the leader's log
+}
