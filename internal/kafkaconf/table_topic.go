@@ -1,0 +1,45 @@
+package kafkaconf
+
+// This file lists the configurations that topics know, sorted by name: as
+// Kafka 3.9.1 defines them, with what came, went or changed its default in 4.0.0
+// and 4.1.0. Scope, and Update where it is ReadOnly, are filled in by Lookup.
+
+var topicTable = []Entry{
+	{Name: "cleanup.policy", Type: List, Default: "delete", Values: []string{"compact", "delete"}, Server: []string{"log.cleanup.policy"}},
+	{Name: "compression.gzip.level", Type: Int, Default: "-1", Min: "1", Max: "9", Or: "-1", Server: []string{"compression.gzip.level"}},
+	{Name: "compression.lz4.level", Type: Int, Default: "9", Min: "1", Max: "17", Server: []string{"compression.lz4.level"}},
+	{Name: "compression.type", Type: String, Default: "producer", Values: []string{"uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"}, Server: []string{"compression.type"}},
+	{Name: "compression.zstd.level", Type: Int, Default: "3", Min: "-131072", Max: "22", Server: []string{"compression.zstd.level"}},
+	{Name: "delete.retention.ms", Type: Long, Default: "86400000", Unit: Milliseconds, Min: "0", Server: []string{"log.cleaner.delete.retention.ms"}},
+	{Name: "file.delete.delay.ms", Type: Long, Default: "60000", Unit: Milliseconds, Min: "0", Server: []string{"log.segment.delete.delay.ms"}},
+	{Name: "flush.messages", Type: Long, Default: "9223372036854775807", Min: "1", Server: []string{"log.flush.interval.messages"}},
+	{Name: "flush.ms", Type: Long, Default: "9223372036854775807", Unit: Milliseconds, Min: "0", Server: []string{"log.flush.interval.ms", "log.flush.scheduler.interval.ms"}},
+	{Name: "follower.replication.throttled.replicas", Type: List, Format: ThrottledReplicas},
+	{Name: "index.interval.bytes", Type: Int, Default: "4096", Unit: Bytes, Min: "0", Server: []string{"log.index.interval.bytes"}},
+	{Name: "internal.segment.bytes", Type: Int, Default: "null", Null: true, Unit: Bytes, Internal: true, Since: "4.1"},
+	{Name: "leader.replication.throttled.replicas", Type: List, Format: ThrottledReplicas},
+	{Name: "local.retention.bytes", Type: Long, Default: "-2", Unit: Bytes, Min: "-2", Server: []string{"log.local.retention.bytes"}},
+	{Name: "local.retention.ms", Type: Long, Default: "-2", Unit: Milliseconds, Min: "-2", Server: []string{"log.local.retention.ms"}},
+	{Name: "max.compaction.lag.ms", Type: Long, Default: "9223372036854775807", Unit: Milliseconds, Min: "1", Server: []string{"log.cleaner.max.compaction.lag.ms"}},
+	{Name: "max.message.bytes", Type: Int, Default: "1048588", Unit: Bytes, Min: "0", Server: []string{"message.max.bytes"}},
+	{Name: "message.downconversion.enable", Type: Boolean, Default: "true", Server: []string{"log.message.downconversion.enable"}, Until: "4.0"},
+	{Name: "message.format.version", Type: String, Default: "3.0-IV1", Format: Release, Server: []string{"log.message.format.version"}, Until: "4.0"},
+	{Name: "message.timestamp.after.max.ms", Type: Long, Default: "9223372036854775807", Unit: Milliseconds, Min: "0", Server: []string{"log.message.timestamp.after.max.ms"}, Later: []Change{{Since: "4.0", Default: "3600000"}}},
+	{Name: "message.timestamp.before.max.ms", Type: Long, Default: "9223372036854775807", Unit: Milliseconds, Min: "0", Server: []string{"log.message.timestamp.before.max.ms"}},
+	{Name: "message.timestamp.difference.max.ms", Type: Long, Default: "9223372036854775807", Unit: Milliseconds, Min: "0", Server: []string{"log.message.timestamp.difference.max.ms"}, Until: "4.0"},
+	{Name: "message.timestamp.type", Type: String, Default: "CreateTime", Values: []string{"CreateTime", "LogAppendTime"}, Server: []string{"log.message.timestamp.type"}},
+	{Name: "min.cleanable.dirty.ratio", Type: Double, Default: "0.5", Min: "0", Max: "1", Server: []string{"log.cleaner.min.cleanable.ratio"}},
+	{Name: "min.compaction.lag.ms", Type: Long, Default: "0", Unit: Milliseconds, Min: "0", Server: []string{"log.cleaner.min.compaction.lag.ms"}},
+	{Name: "min.insync.replicas", Type: Int, Default: "1", Min: "1", Server: []string{"min.insync.replicas"}},
+	{Name: "preallocate", Type: Boolean, Default: "false", Server: []string{"log.preallocate"}},
+	{Name: "remote.log.copy.disable", Type: Boolean, Default: "false"},
+	{Name: "remote.log.delete.on.disable", Type: Boolean, Default: "false"},
+	{Name: "remote.storage.enable", Type: Boolean, Default: "false"},
+	{Name: "retention.bytes", Type: Long, Default: "-1", Unit: Bytes, Server: []string{"log.retention.bytes"}},
+	{Name: "retention.ms", Type: Long, Default: "604800000", Unit: Milliseconds, Min: "-1", Server: []string{"log.retention.ms", "log.retention.minutes", "log.retention.hours"}},
+	{Name: "segment.bytes", Type: Int, Default: "1073741824", Unit: Bytes, Min: "14", Server: []string{"log.segment.bytes"}},
+	{Name: "segment.index.bytes", Type: Int, Default: "10485760", Unit: Bytes, Min: "4", Server: []string{"log.index.size.max.bytes"}},
+	{Name: "segment.jitter.ms", Type: Long, Default: "0", Unit: Milliseconds, Min: "0", Server: []string{"log.roll.jitter.ms", "log.roll.jitter.hours"}},
+	{Name: "segment.ms", Type: Long, Default: "604800000", Unit: Milliseconds, Min: "1", Server: []string{"log.roll.ms", "log.roll.hours"}},
+	{Name: "unclean.leader.election.enable", Type: Boolean, Default: "false", Server: []string{"unclean.leader.election.enable"}},
+}
