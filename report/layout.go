@@ -1,0 +1,226 @@
+// This file defines how text is laid out: grids of columns that never pass a
+// width, wrapping, and the few colours.
+
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/olekukonko/tablewriter"
+	"github.com/olekukonko/tablewriter/renderer"
+	"github.com/olekukonko/tablewriter/tw"
+)
+
+// Width is how many columns every table fits in.
+const Width = 80
+
+// column is one column of a grid. A column that wraps gives way, narrowest
+// need first, when the grid is wider than it may be; the others keep the width
+// of their widest cell.
+type column struct {
+	head  string
+	right bool
+	wrap  bool
+}
+
+// grid writes rows under their heads, indented, within Width. Rows that are
+// shorter than the columns leave the rest empty. Nothing is cut off: what does
+// not fit goes on in further lines of its cell.
+func grid(w io.Writer, indent int, columns []column, rows [][]string) error {
+	widths := fit(columns, rows, Width-indent)
+	var align []tw.Align
+	var heads []string
+	headed := false
+	for _, c := range columns {
+		a := tw.AlignLeft
+		if c.right {
+			a = tw.AlignRight
+		}
+		align = append(align, a)
+		heads = append(heads, c.head)
+		headed = headed || c.head != ""
+	}
+
+	var buf bytes.Buffer
+	table := tablewriter.NewTable(&buf,
+		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
+			Borders: tw.BorderNone,
+			Symbols: tw.NewSymbols(tw.StyleNone),
+			Settings: tw.Settings{
+				Separators: tw.SeparatorsNone,
+				Lines:      tw.LinesNone,
+			},
+		})),
+		tablewriter.WithConfig(tablewriter.Config{
+			Header: cellConfig(align),
+			Row:    cellConfig(align),
+			Behavior: tw.Behavior{
+				TrimSpace: tw.Off,
+				AutoHide:  tw.Off,
+			},
+		}),
+	)
+	if headed {
+		table.Header(heads)
+	}
+	for _, row := range rows {
+		for _, line := range wrapRow(row, widths) {
+			if err := table.Append(line); err != nil {
+				return fmt.Errorf("table: %w", err)
+			}
+		}
+	}
+	if err := table.Render(); err != nil {
+		return fmt.Errorf("table: %w", err)
+	}
+
+	margin := strings.Repeat(" ", indent)
+	for line := range strings.Lines(buf.String()) {
+		line = strings.TrimRight(line, " \n")
+		if line != "" {
+			line = margin + line
+		}
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gap is the space between two columns.
+const gap = 2
+
+func cellConfig(align []tw.Align) tw.CellConfig {
+	return tw.CellConfig{
+		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
+		Alignment:  tw.CellAlignment{PerColumn: align},
+		Padding:    tw.CellPadding{Global: tw.Padding{Right: strings.Repeat(" ", gap), Overwrite: true}},
+	}
+}
+
+// fit gives each column its width, so that all of them with the gaps between
+// make at most total. The columns that wrap share what the others leave; none
+// gets less than ten, or than its need when that is smaller.
+func fit(columns []column, rows [][]string, total int) []int {
+	need := make([]int, len(columns))
+	for i, c := range columns {
+		need[i] = utf8.RuneCountInString(c.head)
+		for _, row := range rows {
+			if i < len(row) {
+				need[i] = max(need[i], utf8.RuneCountInString(row[i]))
+			}
+		}
+	}
+	left := total - gap*(len(columns)-1)
+	var open []int
+	for i, c := range columns {
+		if c.wrap {
+			open = append(open, i)
+		} else {
+			left -= need[i]
+		}
+	}
+	// Columns that need less than an equal share give the rest to the others.
+	for len(open) > 0 {
+		share := max(left/len(open), 10)
+		var wider []int
+		for _, i := range open {
+			if need[i] <= share {
+				left -= need[i]
+			} else {
+				wider = append(wider, i)
+			}
+		}
+		if len(wider) == len(open) {
+			for n, i := range wider {
+				need[i] = share
+				if n == 0 && left > share*len(open) {
+					need[i] += left - share*len(open)
+				}
+			}
+			break
+		}
+		open = wider
+	}
+	return need
+}
+
+func wrapRow(row []string, widths []int) [][]string {
+	cells := make([][]string, len(widths))
+	height := 1
+	for i := range widths {
+		if i < len(row) {
+			cells[i] = wrap(row[i], widths[i])
+		}
+		height = max(height, len(cells[i]))
+	}
+	lines := make([][]string, height)
+	for l := range lines {
+		lines[l] = make([]string, len(widths))
+		for i := range widths {
+			if l < len(cells[i]) {
+				lines[l][i] = cells[i][l]
+			}
+		}
+	}
+	return lines
+}
+
+// wrap breaks text into lines of at most width characters: after a space, else
+// before a dot or an opening parenthesis or after a comma, slash or hyphen (so that claims break
+// between their words), else anywhere.
+func wrap(text string, width int) []string {
+	var lines []string
+	for paragraph := range strings.SplitSeq(text, "\n") {
+		rest := []rune(paragraph)
+		for len(rest) > width {
+			cut := breakAt(rest, width)
+			lines = append(lines, strings.TrimRight(string(rest[:cut]), " "))
+			rest = rest[cut:]
+			for len(rest) > 0 && rest[0] == ' ' {
+				rest = rest[1:]
+			}
+		}
+		lines = append(lines, string(rest))
+	}
+	return lines
+}
+
+func breakAt(r []rune, width int) int {
+	for i := width; i > width/3; i-- {
+		if r[i] == ' ' {
+			return i
+		}
+	}
+	for i := width; i > width/3; i-- {
+		if r[i] == '.' || r[i] == '(' && i < width || i < width && (r[i-1] == ',' || r[i-1] == '/' || r[i-1] == '-') {
+			return i
+		}
+	}
+	return width
+}
+
+// paragraphs writes text wrapped within Width under an indentation.
+func paragraphs(w io.Writer, indent int, text string) {
+	for _, line := range wrap(text, Width-indent) {
+		fmt.Fprintln(w, strings.TrimRight(strings.Repeat(" ", indent)+line, " "))
+	}
+}
+
+// spread writes left and right at the two ends of a line, or on two lines when
+// they do not fit on one.
+func spread(w io.Writer, left, right string) {
+	room := Width - utf8.RuneCountInString(left) - utf8.RuneCountInString(right)
+	if room < 2 {
+		paragraphs(w, 0, left)
+		for _, line := range wrap(right, Width) {
+			fmt.Fprintln(w, strings.Repeat(" ", Width-utf8.RuneCountInString(line))+line)
+		}
+		return
+	}
+	fmt.Fprintln(w, left+strings.Repeat(" ", room)+right)
+}
