@@ -1,0 +1,359 @@
+// This file defines how spans are written: in columns, each value only where
+// it differs from what the spans before let expect.
+
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// The columns of a spans section. The first four have a value in each row;
+// the others only where the row's flags say that the expectation failed.
+//
+//	column  value                                       expected
+//	ops     op, and the flags in the upper four bits    –
+//	times   cells since the row before of its class     – (zigzag)
+//	parts   partition*topics + topic                    – (not for accepted and late)
+//	source  producer and its member                     –
+//	member  consumer's member                           – (consumer streams only)
+//	seqs    First less the expected one, zigzag         the row before of (source, partition) goes on
+//	counts  N - 1                                       1
+//	strides Stride                                      as the row before of (source, partition)
+//	offsets Offset less the expected one, zigzag        the row before of the partition goes on
+//
+// Expectations live as long as the stream, so a reader reads from the start.
+const (
+	colOps = iota
+	colTimes
+	colParts
+	colSources
+	colMembers
+	colSeqs
+	colCounts
+	colStrides
+	colOffsets
+	numCols
+)
+
+const (
+	flagSeq    = 0x10
+	flagCount  = 0x20
+	flagStride = 0x40
+	flagOffset = 0x80
+)
+
+// acceptedCells is how much coarser the times of accepted spans are.
+const acceptedCells = 100
+
+// expectation is what the next span of a (source, partition) is expected to be.
+type expectation struct {
+	next   uint64
+	stride uint64
+}
+
+// predictor holds the expectations of a stream; writer and reader keep equal
+// ones.
+type predictor struct {
+	times   [2]int64        // by class: accepted and late, others
+	slots   [][]expectation // by source, then 0 for accepted and 1+part for others
+	offsets []int64         // next offset by part
+	sent    []expectation   // by source: accepted
+}
+
+func class(op Op) int {
+	if op == OpAccepted || op == OpLate {
+		return 0
+	}
+	return 1
+}
+
+func grow[T any](s []T, n int) []T {
+	for len(s) <= n {
+		s = append(s, make([]T, n+1-len(s))...)
+	}
+	return s
+}
+
+func (p *predictor) slot(source, part int) *expectation {
+	if part < 0 {
+		p.sent = grow(p.sent, source)
+		return &p.sent[source]
+	}
+	if source >= len(p.slots) {
+		p.slots = grow(p.slots, source)
+	}
+	if part >= len(p.slots[source]) {
+		p.slots[source] = grow(p.slots[source], part)
+	}
+	return &p.slots[source][part]
+}
+
+func (p *predictor) offset(part int) *int64 {
+	if part >= len(p.offsets) {
+		p.offsets = grow(p.offsets, part)
+	}
+	return &p.offsets[part]
+}
+
+func zig(v int64) uint64   { return uint64(v<<1) ^ uint64(v>>63) }
+func unzig(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
+
+func hasPart(op Op) bool   { return op != OpAccepted && op != OpLate }
+func hasSeq(op Op) bool    { return op != OpLate && op != OpForeign && op != OpPosition }
+func hasReason(op Op) bool { return op == OpFailed || op == OpUnknown }
+func hasOffset(op Op) bool {
+	return op == OpAcked || op == OpDelivered || op == OpForeign || op == OpPosition || op == OpAudited
+}
+
+// shape is what numbers in a stream mean.
+type shape struct {
+	producers, topics int // of the plan, at least 1
+	members           bool
+	cell              time.Duration
+}
+
+func (s shape) part(topic, partition int32) int { return int(partition)*s.topics + int(topic) }
+func (s shape) source(producer, member int32) int {
+	return int(member)*s.producers + int(producer)
+}
+
+// encoder writes spans sections.
+type encoder struct {
+	shape
+	predictor
+	rows int
+	cols [numCols][]byte
+}
+
+func (e *encoder) put(col int, v uint64) { e.cols[col] = binary.AppendUvarint(e.cols[col], v) }
+
+func (e *encoder) size() int {
+	n := 0
+	for i := range e.cols {
+		n += len(e.cols[i])
+	}
+	return n
+}
+
+// add appends one span.
+func (e *encoder) add(s *Span) {
+	op := byte(s.Op)
+	cells := int64(s.At / e.cell)
+	if s.At < 0 && s.At%e.cell != 0 {
+		cells--
+	}
+	c := class(s.Op)
+	e.put(colTimes, zig(cells-e.times[c]))
+	e.times[c] = cells
+	part := -1
+	if hasPart(s.Op) {
+		part = e.part(s.Topic, s.Partition)
+		e.put(colParts, uint64(part))
+	}
+	source := 0
+	if hasSeq(s.Op) || s.Op == OpLate {
+		source = e.source(s.Producer, s.Source)
+		e.put(colSources, uint64(source))
+	}
+	if e.members {
+		e.put(colMembers, uint64(s.Member))
+	}
+	if hasSeq(s.Op) {
+		x := e.slot(source, part)
+		if s.First != x.next {
+			op |= flagSeq
+			e.put(colSeqs, zig(int64(s.First-x.next)))
+		}
+		stride := s.Stride
+		if s.N == 1 {
+			stride = x.stride
+		}
+		if stride != x.stride {
+			op |= flagStride
+			e.put(colStrides, stride)
+		}
+		x.stride = stride
+		x.next = s.First + uint64(s.N)*stride
+	}
+	if s.N != 1 {
+		op |= flagCount
+		e.put(colCounts, uint64(s.N-1))
+	}
+	switch {
+	case hasOffset(s.Op):
+		x := e.offset(part)
+		if s.Offset != *x {
+			op |= flagOffset
+			e.put(colOffsets, zig(s.Offset-*x))
+		}
+		*x = s.Offset + int64(s.N)
+		if s.Op == OpPosition {
+			*x = s.Offset
+		}
+	case hasReason(s.Op) && s.Reason != 0:
+		op |= flagOffset
+		e.put(colOffsets, uint64(s.Reason))
+	}
+	e.cols[colOps] = append(e.cols[colOps], op)
+	e.rows++
+}
+
+// take gives the section's body and starts a new one.
+func (e *encoder) take(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(e.rows))
+	for i := range e.cols {
+		dst = binary.AppendUvarint(dst, uint64(len(e.cols[i])))
+	}
+	for i := range e.cols {
+		dst = append(dst, e.cols[i]...)
+		e.cols[i] = e.cols[i][:0]
+	}
+	e.rows = 0
+	return dst
+}
+
+var errSection = errors.New("record: evidence: section is damaged")
+
+// column is a cursor over a column; bad is set when it runs out.
+type column struct {
+	b   []byte
+	bad bool
+}
+
+func (c *column) next() uint64 {
+	if len(c.b) > 0 && c.b[0] < 0x80 {
+		v := c.b[0]
+		c.b = c.b[1:]
+		return uint64(v)
+	}
+	v, n := binary.Uvarint(c.b)
+	if n <= 0 {
+		c.bad = true
+		c.b = nil
+		return 0
+	}
+	c.b = c.b[n:]
+	return v
+}
+
+// maxPart and maxSource bound what a damaged file can make the reader allocate.
+const (
+	maxPart   = 1 << 24
+	maxSource = 1 << 20
+)
+
+// decoder reads the spans sections of one stream.
+type decoder struct {
+	shape
+	predictor
+}
+
+// decode calls f with the section's spans in order, some thousands at a time;
+// the slice is used again.
+func (d *decoder) decode(body []byte, buf []Span, f func([]Span) error) error {
+	head := column{b: body}
+	rows := head.next()
+	var lens [numCols]uint64
+	for i := range lens {
+		lens[i] = head.next()
+	}
+	rest := head.b
+	var cols [numCols]column
+	for i, n := range lens {
+		if head.bad || n > uint64(len(rest)) {
+			return errSection
+		}
+		cols[i].b, rest = rest[:n], rest[n:]
+	}
+	if rows != lens[colOps] {
+		return errSection
+	}
+	for len(cols[colOps].b) > 0 {
+		n := min(len(cols[colOps].b), cap(buf))
+		out := buf[:n]
+		for i := range out {
+			if err := d.row(&out[i], &cols); err != nil {
+				return err
+			}
+		}
+		if err := f(out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) row(s *Span, cols *[numCols]column) error {
+	b := cols[colOps].b[0]
+	cols[colOps].b = cols[colOps].b[1:]
+	op := Op(b & 0x0f)
+	if op >= numOps {
+		return errSection
+	}
+	*s = Span{Op: op, N: 1, Stride: 1}
+	c := class(op)
+	d.times[c] += unzig(cols[colTimes].next())
+	s.At = time.Duration(d.times[c]) * d.cell
+	part := -1
+	if hasPart(op) {
+		v := cols[colParts].next()
+		if v > maxPart {
+			return errSection
+		}
+		part = int(v)
+		s.Partition, s.Topic = int32(part/d.topics), int32(part%d.topics)
+	}
+	source := 0
+	if hasSeq(op) || op == OpLate {
+		v := cols[colSources].next()
+		if v > maxSource {
+			return errSection
+		}
+		source = int(v)
+		s.Source, s.Producer = int32(source/d.producers), int32(source%d.producers)
+	}
+	if d.members {
+		s.Member = int32(cols[colMembers].next())
+	}
+	if b&flagCount != 0 {
+		n := cols[colCounts].next()
+		if n >= 1<<31 {
+			return errSection
+		}
+		s.N = uint32(n) + 1
+	}
+	if hasSeq(op) {
+		x := d.slot(source, part)
+		s.First = x.next
+		if b&flagSeq != 0 {
+			s.First += uint64(unzig(cols[colSeqs].next()))
+		}
+		if b&flagStride != 0 {
+			x.stride = cols[colStrides].next()
+		}
+		s.Stride = x.stride
+		x.next = s.First + uint64(s.N)*x.stride
+	}
+	switch {
+	case hasOffset(op):
+		x := d.offset(part)
+		s.Offset = *x
+		if b&flagOffset != 0 {
+			s.Offset += unzig(cols[colOffsets].next())
+		}
+		*x = s.Offset + int64(s.N)
+		if op == OpPosition {
+			*x = s.Offset
+		}
+	case hasReason(op) && b&flagOffset != 0:
+		s.Reason = uint32(cols[colOffsets].next())
+	}
+	for i := range cols {
+		if cols[i].bad {
+			return errSection
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+// This file defines the events of the journal.
+
+package record
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Kind says what an Event tells.
+type Kind string
+
+// The kinds of Event and the fields that each sets besides At and What.
+//
+//	kind          fields                                      meaning
+//	phase         Phase                                       a phase begins
+//	fired         Name, Occurrence, Action, Planned, Targets  an action of an event starts
+//	effect        Name, Occurrence, Action, Targets, Proof    its effect is proved
+//	complete      Name, Occurrence, Action, Proof             an action that ends by itself has shown its whole effect
+//	undoing       Name, Occurrence, Action, By                its undo starts
+//	undone        Name, Occurrence, Action, By, Proof         its undo is proved (a broker: registered again)
+//	unproved      Name, Occurrence, Action, Undo, Error       the effect (Undo: the undo) could not be proved or the action failed
+//	not_fired     Name                                        a when whose claim did not come true in time
+//	alarm_raised  Name                                        At: since when it is raised
+//	alarm_cleared Name
+//	election      Cluster, Topic, Partition, From, To, Epoch, Unclean
+//	cluster       Cluster                                     what else was seen of a cluster (fenced, fully replicated …)
+//	sent          Name, Topic, Partition, Offset              the record of send(), so that it is no phantom
+//	client        Name, Member                                a client's own news (connected, crashed, error)
+//	note          Name                                        note()
+//	drained       Name                                        the group Name has reached the ends
+//	drain_limit   Name, Arriving                              it has not; Arriving: records still came in
+//	interrupted                                               the user broke off the run
+//	engine_error  Error                                       the engine failed
+//	closed                                                    the recording is whole; written by Close
+const (
+	KindPhase        Kind = "phase"
+	KindFired        Kind = "fired"
+	KindEffect       Kind = "effect"
+	KindComplete     Kind = "complete"
+	KindUndoing      Kind = "undoing"
+	KindUndone       Kind = "undone"
+	KindUnproved     Kind = "unproved"
+	KindNotFired     Kind = "not_fired"
+	KindAlarmRaised  Kind = "alarm_raised"
+	KindAlarmCleared Kind = "alarm_cleared"
+	KindElection     Kind = "election"
+	KindCluster      Kind = "cluster"
+	KindSent         Kind = "sent"
+	KindClient       Kind = "client"
+	KindNote         Kind = "note"
+	KindDrained      Kind = "drained"
+	KindDrainLimit   Kind = "drain_limit"
+	KindInterrupted  Kind = "interrupted"
+	KindEngineError  Kind = "engine_error"
+	KindClosed       Kind = "closed"
+)
+
+// The phases of a run, in order.
+const (
+	PhasePrepare  = "prepare"
+	PhaseLoad     = "load"
+	PhaseHeal     = "heal"
+	PhaseDrain    = "drain"
+	PhaseAudit    = "audit"
+	PhaseTakeDown = "take_down"
+)
+
+// Event is one line of the journal.
+type Event struct {
+	At         time.Duration  `json:"at"`
+	Planned    *time.Duration `json:"planned,omitempty"` // nil: not planned (when, observations)
+	Kind       Kind           `json:"kind"`
+	Name       string         `json:"name,omitempty"`       // of the plan's event, alarm, client
+	Occurrence int            `json:"occurrence,omitempty"` // of every: 0, 1, …
+	Action     int            `json:"action,omitempty"`     // index in plan.Event.Actions
+	By         string         `json:"by,omitempty"`         // the event that undid Name's effect, when another
+	Undo       bool           `json:"undo,omitempty"`
+	What       string         `json:"what,omitempty"`    // one line for people: "kill(orders.leader(partition=0))"
+	Targets    []string       `json:"targets,omitempty"` // what selectors resolved to: "kafka-2"
+	Proof      string         `json:"proof,omitempty"`   // "process gone, port closed"
+	Error      string         `json:"error,omitempty"`
+	Phase      string         `json:"phase,omitempty"`
+	Cluster    string         `json:"cluster,omitempty"`
+	Topic      string         `json:"topic,omitempty"`
+	Partition  int32          `json:"partition,omitempty"`
+	Offset     int64          `json:"offset,omitempty"`
+	From       int32          `json:"from,omitempty"` // broker id; -1: none
+	To         int32          `json:"to,omitempty"`
+	Epoch      int32          `json:"epoch,omitempty"` // leader epoch
+	Unclean    bool           `json:"unclean,omitempty"`
+	Member     int            `json:"member,omitempty"`
+	Arriving   bool           `json:"arriving,omitempty"`
+}
+
+// journalHeader is the first line of journal.jsonl.
+type journalHeader struct {
+	Format int    `json:"format"`
+	Unit   string `json:"unit"` // of times
+}
+
+func appendEvent(dst []byte, e Event) ([]byte, error) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return dst, err
+	}
+	return append(append(dst, b...), '\n'), nil
+}
