@@ -111,7 +111,9 @@ func fit(columns []column, rows [][]string, total int) []int {
 		need[i] = utf8.RuneCountInString(c.head)
 		for _, row := range rows {
 			if i < len(row) {
-				need[i] = max(need[i], utf8.RuneCountInString(row[i]))
+				for line := range strings.SplitSeq(row[i], "\n") {
+					need[i] = max(need[i], utf8.RuneCountInString(line))
+				}
 			}
 		}
 	}
@@ -223,4 +225,45 @@ func spread(w io.Writer, left, right string) {
 		return
 	}
 	fmt.Fprintln(w, left+strings.Repeat(" ", room)+right)
+}
+
+// List writes words under a heading, as many on a line as fit.
+func List(w io.Writer, heading string, words []string) error {
+	return grid(w, 0, []column{{}, {wrap: true}}, [][]string{{heading, strings.Join(words, " ")}})
+}
+
+// Finding is what was found out about one thing, in lines for people.
+type Finding struct {
+	Name  string
+	OK    bool
+	Lines []string
+}
+
+// Findings writes findings, each with a mark.
+func Findings(w io.Writer, findings []Finding) error {
+	var rows [][]string
+	for _, f := range findings {
+		mark := markFail
+		if f.OK {
+			mark = markPass
+		}
+		rows = append(rows, []string{mark, f.Name, strings.Join(f.Lines, "\n")})
+	}
+	return grid(w, 1, []column{{}, {}, {wrap: true}}, rows)
+}
+
+// The marks of verdicts. They tell without colour.
+const (
+	markPass = "✓"
+	markFail = "✗"
+	markOpen = "?"
+)
+
+// Rows writes a plain table; the second column wraps.
+func Rows(w io.Writer, heads []string, rows [][]string) error {
+	var columns []column
+	for i, h := range heads {
+		columns = append(columns, column{head: h, wrap: i == 1})
+	}
+	return grid(w, 0, columns, rows)
 }
