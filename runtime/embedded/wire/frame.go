@@ -1,0 +1,187 @@
+package wire
+
+// This file defines how bytes become requests and answers become bytes: frames,
+// request headers and their versions, and what is refused.
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// DefaultMaxRequest is Kafka's default of socket.request.max.bytes.
+const DefaultMaxRequest = 100 << 20
+
+const (
+	keyProduce           = 0
+	keyControlledStop    = 7
+	keyAPIVersions       = 18
+	errUnsupportedCode   = 35
+	firstChunk           = 64 << 10 // read before a frame's length is believed
+	requestHeaderMinimum = 8
+)
+
+// A malformed error ends the connection, as it does in Kafka.
+type malformed struct{ why string }
+
+func (m malformed) Error() string { return m.why }
+
+// Range is the versions of one request that a broker serves, both included.
+type Range struct{ Min, Max int16 }
+
+// Versions says which requests are served, by their protocol key.
+type Versions map[int16]Range
+
+// request is a decoded frame.
+type request struct {
+	correlation int32
+	clientID    string
+	body        kmsg.Request
+	// fallback is set for an ApiVersions request newer than ours, which is
+	// answered in version 0 so that the client can step down (KIP-511).
+	fallback bool
+	size     int
+}
+
+// readFrame reads one frame without its length. A frame is believed as it
+// arrives: what a client announces and does not send costs no memory.
+func readFrame(r io.Reader, limit int) ([]byte, error) {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return nil, err
+	}
+	size := int(int32(binary.BigEndian.Uint32(head[:])))
+	if size < 0 {
+		return nil, malformed{fmt.Sprintf("frame: got size %d, want a positive one", size)}
+	}
+	if size > limit {
+		return nil, malformed{fmt.Sprintf("frame: got size %d, want at most %d (socket.request.max.bytes)", size, limit)}
+	}
+	buf := make([]byte, min(size, firstChunk))
+	for read := 0; ; {
+		n, err := io.ReadFull(r, buf[read:])
+		read += n
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		if read == size {
+			return buf, nil
+		}
+		grown := make([]byte, min(size, 2*len(buf)))
+		copy(grown, buf)
+		buf = grown
+	}
+}
+
+// decode reads a request. The request may keep parts of the frame.
+//
+//	header  of                                       holds
+//	v0      ControlledShutdown v0                    key, version, correlation id
+//	v1      versions that are not flexible           the same, client id
+//	v2      flexible versions (KIP-482)              the same, tagged fields
+func decode(frame []byte, versions Versions) (request, error) {
+	if len(frame) < requestHeaderMinimum {
+		return request{}, malformed{fmt.Sprintf("request header: got %d bytes, want at least %d", len(frame), requestHeaderMinimum)}
+	}
+	key := int16(binary.BigEndian.Uint16(frame))
+	version := int16(binary.BigEndian.Uint16(frame[2:]))
+	out := request{correlation: int32(binary.BigEndian.Uint32(frame[4:])), size: len(frame) + 4}
+	served, ok := versions[key]
+	body := kmsg.RequestForKey(key)
+	if !ok || body == nil {
+		return request{}, malformed{fmt.Sprintf("request: key %d is not served", key)}
+	}
+	if key == keyAPIVersions && version > served.Max {
+		// What follows is of a version we do not know.
+		body.SetVersion(version)
+		out.body, out.fallback = body, true
+		return out, nil
+	}
+	if version < served.Min || version > served.Max {
+		return request{}, malformed{fmt.Sprintf("%s: got version %d, want %d to %d", kmsg.NameForKey(key), version, served.Min, served.Max)}
+	}
+	body.SetVersion(version)
+	rest := frame[8:]
+	if key != keyControlledStop || version > 0 {
+		if len(rest) < 2 {
+			return request{}, malformed{"request header: client id is missing"}
+		}
+		n := int(int16(binary.BigEndian.Uint16(rest)))
+		rest = rest[2:]
+		if n > len(rest) {
+			return request{}, malformed{"request header: client id is cut short"}
+		}
+		if n > 0 {
+			out.clientID = string(rest[:n])
+			rest = rest[n:]
+		}
+		if body.IsFlexible() {
+			var err error
+			if rest, err = skipTags(rest); err != nil {
+				return request{}, err
+			}
+		}
+	}
+	if err := body.ReadFrom(rest); err != nil {
+		return request{}, malformed{fmt.Sprintf("%s v%d: %v", kmsg.NameForKey(key), version, err)}
+	}
+	out.body = body
+	return out, nil
+}
+
+// skipTags passes over the tagged fields of a header; none has a meaning yet.
+func skipTags(b []byte) ([]byte, error) {
+	n, used := binary.Uvarint(b)
+	if used <= 0 {
+		return nil, malformed{"request header: tagged fields are cut short"}
+	}
+	b = b[used:]
+	for ; n > 0; n-- {
+		for i := 0; i < 2; i++ { // the tag, then the size of its field
+			v, used := binary.Uvarint(b)
+			if used <= 0 {
+				return nil, malformed{"request header: tagged fields are cut short"}
+			}
+			b = b[used:]
+			if i == 1 {
+				if v > uint64(len(b)) {
+					return nil, malformed{"request header: a tagged field is cut short"}
+				}
+				b = b[v:]
+			}
+		}
+	}
+	return b, nil
+}
+
+// encode appends the frame of an answer. ApiVersions is always answered with
+// the old header, because the client does not know yet what we speak.
+func encode(dst []byte, req request, resp kmsg.Response) []byte {
+	start := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(req.correlation))
+	if req.fallback {
+		resp.SetVersion(0)
+		if r, ok := resp.(*kmsg.ApiVersionsResponse); ok && r.ErrorCode == 0 {
+			r.ErrorCode = errUnsupportedCode
+		}
+	}
+	if resp.IsFlexible() && resp.Key() != keyAPIVersions {
+		dst = append(dst, 0)
+	}
+	dst = resp.AppendTo(dst)
+	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
+	return dst
+}
+
+// unanswered says that the protocol has no answer for the request.
+func unanswered(req kmsg.Request) bool {
+	p, ok := req.(*kmsg.ProduceRequest)
+	return ok && p.Acks == 0
+}
