@@ -44,9 +44,6 @@ const (
 	flagOffset = 0x80
 )
 
-// acceptedCells is how much coarser the times of accepted spans are.
-const acceptedCells = 100
-
 // expectation is what the next span of a (source, partition) is expected to be.
 type expectation struct {
 	next   uint64
@@ -111,7 +108,7 @@ func hasOffset(op Op) bool {
 type shape struct {
 	producers, topics int // of the plan, at least 1
 	members           bool
-	cell              time.Duration
+	cell, coarse      time.Duration
 }
 
 func (s shape) part(topic, partition int32) int { return int(partition)*s.topics + int(topic) }

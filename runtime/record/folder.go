@@ -61,12 +61,12 @@ func (d diskFS) Create(name string) (io.WriteCloser, error) {
 
 // folder is a sink that writes a run folder.
 type folder struct {
-	fs     fileSystem
-	log    io.WriteCloser
-	evid   io.WriteCloser
-	rows   map[string]io.WriteCloser
-	zstd   *zstd.Encoder
-	buf []byte
+	fs   fileSystem
+	log  io.WriteCloser
+	evid io.WriteCloser
+	rows map[string]io.WriteCloser
+	zstd *zstd.Encoder
+	buf  []byte
 }
 
 // Create makes a run folder and starts a recording in it. The folder must not

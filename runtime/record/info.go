@@ -55,9 +55,22 @@ func (i Info) speed() float64 {
 	return i.Speed
 }
 
-// Cell is the resolution of the times of records: 100 µs of wall time.
+// Cell is the resolution of the times of records: 100 µs of wall time, rounded
+// up so that a whole number of cells makes the 100 ms in which rates are
+// counted.
 func (i Info) Cell() time.Duration {
-	return time.Duration(100e3 * i.speed())
+	for _, n := range [...]time.Duration{1, 2, 5, 10, 20, 50} {
+		if float64(n) >= i.speed() {
+			return n * 100 * time.Microsecond
+		}
+	}
+	return 10 * time.Millisecond
+}
+
+// acceptedCell is the resolution of the times of accepted spans, of which
+// nothing but the count in 100 ms is asked.
+func (i Info) acceptedCell() time.Duration {
+	return min(100*i.Cell(), 100*time.Millisecond)
 }
 
 // Wall converts a length of wall time to scenario time.

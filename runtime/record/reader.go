@@ -74,7 +74,7 @@ func newDecoder(p *plan.Plan, info Info) *Decoder {
 }
 
 func newShape(p *plan.Plan, info Info, members bool) shape {
-	return shape{producers: max(len(p.Producers), 1), topics: max(len(p.Topics), 1), members: members, cell: info.Cell()}
+	return shape{producers: max(len(p.Producers), 1), topics: max(len(p.Topics), 1), members: members, cell: info.Cell(), coarse: info.acceptedCell()}
 }
 
 func (d *Decoder) stream(s Stream) (*decoder, error) {

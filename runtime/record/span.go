@@ -36,7 +36,8 @@ const (
 // Span is N records with sequence numbers First, First+Stride, … and offsets
 // Offset, Offset+1, … . Producer, Consumer and Topic are indexes in the plan;
 // Source and Member count the members of the producer and of the consumer
-// from 1. At is a multiple of Info.Cell, of accepted spans of a hundred cells.
+// from 1. At is rounded down to a multiple of Info.Cell; of accepted spans more
+// coarsely, to a part of 100 ms.
 type Span struct {
 	Op        Op
 	Producer  int32

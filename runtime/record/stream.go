@@ -147,7 +147,7 @@ func (s *stream) accept(x *Span) {
 		s.sending = grow(s.sending, source)
 	}
 	o := &s.sending[source]
-	coarse := s.enc.cell * acceptedCells
+	coarse := s.enc.coarse
 	at := x.At / coarse * coarse
 	if x.At < 0 && at != x.At {
 		at -= coarse
