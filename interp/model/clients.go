@@ -1,0 +1,163 @@
+// This file checks producers and consumers as they are declared.
+
+package model
+
+import (
+	"strconv"
+	"strings"
+
+	"starfall/internal/kafkaconf"
+	"starfall/interp/plan"
+)
+
+// intValue reads a whole number from a config; false when it is not there or is
+// none, which evaluation reports.
+func intValue(config map[string]string, name string) (int64, bool) {
+	v, err := strconv.ParseInt(strings.TrimSpace(config[name]), 10, 64)
+	return v, err == nil
+}
+
+// brokerInt is what a cluster says for a broker config, or Kafka's default.
+func (s *clusterState) brokerInt(name string) (int64, bool) {
+	if v, ok := intValue(s.c.Config, name); ok {
+		return v, true
+	}
+	e, ok := kafkaconf.Lookup(kafkaconf.Broker, name)
+	if !ok {
+		return 0, false
+	}
+	v, err := strconv.ParseInt(e.Default, 10, 64)
+	return v, err == nil
+}
+
+func (c *checker) checkProducers() {
+	for i := range c.p.Producers {
+		x := &c.p.Producers[i]
+		s := c.producers[x.Name]
+		if len(s.topics) == 0 {
+			unknown(c, x.Pos, "producer", "topic", x.Topic, c.topics)
+			continue
+		}
+		// Kafka's own rule (KIP-98, enforced since KIP-679): an idempotent
+		// producer refuses to start with other acks.
+		if x.Idempotent && x.Acks != "all" {
+			c.errorf(x.Pos, `acks = "all"`, "producer: idempotent needs acks all, got %s", x.Acks)
+		}
+		if x.Buffer > 0 && int64(x.Size) > x.Buffer {
+			c.errorf(x.Pos, "", "producer: for parameter buffer: got %d bytes, want room for one record of %d bytes", x.Buffer, x.Size)
+		}
+		t := s.topics[0]
+		limit, ok := intValue(t.t.Config, "max.message.bytes")
+		if !ok && t.cluster != nil {
+			limit, ok = t.cluster.brokerInt("message.max.bytes")
+		}
+		if ok && int64(x.Size) >= limit {
+			c.errorf(x.Pos, "", "producer: for parameter size: got %d bytes, but %s takes no more than %d in a batch (max.message.bytes)", x.Size, x.Topic, limit)
+		}
+	}
+}
+
+func (c *checker) checkConsumers() {
+	written := make(map[string]bool)
+	for i := range c.p.Producers {
+		written[c.p.Producers[i].Topic] = true
+	}
+	for _, ev := range c.order {
+		for i := range ev.e.Actions {
+			if a := &ev.e.Actions[i]; a.Verb == plan.Send && len(a.Targets) > 0 {
+				written[a.Targets[0].Name] = true
+			}
+		}
+	}
+	type key struct {
+		cluster *clusterState
+		group   string
+	}
+	groups := make(map[key]*plan.Consumer)
+	for i := range c.p.Consumers {
+		x := &c.p.Consumers[i]
+		s := c.consumers[x.Name]
+		if !c.checkSubscription(x, s, written) {
+			continue
+		}
+		cluster := s.cluster()
+		if cluster == nil {
+			continue
+		}
+		if other := groups[key{cluster, x.Group}]; other != nil {
+			c.warnf(x.Pos, "members = 2 makes one group of two; another group name gives each its own copy",
+				"consumer: %s is in group %s too (%s): what one reads, the other does not get", other.Name, x.Group, other.Pos.Short())
+		} else {
+			groups[key{cluster, x.Group}] = x
+		}
+		c.checkSession(x, cluster)
+		if n := s.partitions(); x.Members > n && !c.grows(s) {
+			c.warnf(x.Pos, "", "consumer: for parameter members: got %d, but there are %s: %s will be idle",
+				x.Members, plural(n, "partition"), plural(x.Members-n, "member"))
+		}
+	}
+}
+
+func (c *checker) checkSubscription(x *plan.Consumer, s *clientState, written map[string]bool) bool {
+	for i, name := range x.Topics {
+		t := c.topics[name]
+		if t == nil {
+			unknown(c, x.Pos, "consumer", "topic", name, c.topics)
+			return false
+		}
+		for _, before := range x.Topics[:i] {
+			if before == name {
+				c.errorf(x.Pos, "", "consumer: got topic %s twice", name)
+				return false
+			}
+		}
+		if t.cluster != s.topics[0].cluster {
+			c.errorf(x.Pos, "declare one consumer for each cluster", "consumer: %s is on cluster %s and %s on %s, want topics of one cluster",
+				x.Topics[0], s.topics[0].t.Cluster, name, t.t.Cluster)
+			return false
+		}
+		if !written[name] {
+			c.warnf(x.Pos, "", "consumer: no producer writes to %s", name)
+		}
+	}
+	return len(s.topics) > 0
+}
+
+// checkSession holds the session timeout against what the group coordinator
+// accepts; outside it answers INVALID_SESSION_TIMEOUT to every join.
+func (c *checker) checkSession(x *plan.Consumer, s *clusterState) {
+	if x.SessionTimeout <= 0 {
+		return
+	}
+	ms := x.SessionTimeout.Std().Milliseconds()
+	least, ok := s.brokerInt("group.min.session.timeout.ms")
+	if ok && ms < least {
+		c.errorf(x.Pos, `cluster(config = {"group.min.session.timeout.ms": `+strconv.FormatInt(ms, 10)+`})`,
+			"consumer: for parameter session_timeout: got %s, want at least %d ms, group.min.session.timeout.ms of %s", x.SessionTimeout, least, s.c.Name)
+	}
+	most, ok := s.brokerInt("group.max.session.timeout.ms")
+	if ok && ms > most {
+		c.errorf(x.Pos, "", "consumer: for parameter session_timeout: got %s, want at most %d ms, group.max.session.timeout.ms of %s", x.SessionTimeout, most, s.c.Name)
+	}
+	if beat, ok := intValue(x.Config, "heartbeat.interval.ms"); ok && beat >= ms {
+		c.errorf(x.Pos, "", "consumer: for config heartbeat.interval.ms: got %d, want less than the session timeout of %d ms", beat, ms)
+	}
+}
+
+// grows reports whether one of a client's topics is resized at some time.
+func (c *checker) grows(s *clientState) bool {
+	for _, ev := range c.order {
+		for i := range ev.e.Actions {
+			a := &ev.e.Actions[i]
+			if a.Verb != plan.Resize || len(a.Targets) == 0 {
+				continue
+			}
+			for _, t := range s.topics {
+				if t.t.Name == a.Targets[0].Name {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
