@@ -25,6 +25,13 @@ type Engine interface {
 	Up(ctx context.Context, p *plan.Plan, o UpOptions) (World, error)
 }
 
+// Observant is the power of an Engine that reports each leader election to
+// UpOptions.Observe as it happens. Without it elections are inferred from
+// samples, which cannot see two of them between two samples.
+type Observant interface {
+	ReportsElections() bool
+}
+
 // Refusal is one thing that an engine cannot do, where the plan asks for it,
 // and the engine that can ("" when none does).
 type Refusal struct {
@@ -63,6 +70,7 @@ type Change struct {
 	Node    int32  // the broker fenced or registered, the new leader or controller; 0: none
 	Topic   string // for leaders and in-sync replicas
 	Part    int32
+	Epoch   int32  // the leader epoch, for leaders; 0: not known
 	Text    string // for people: "kafka-2 fenced"
 }
 
@@ -150,6 +158,15 @@ type Proof struct {
 	OK   bool
 	At   time.Time // when the effect was seen, by the monotonic clock
 	Text string    // for people: "process gone, port closed"
+	// Wrote is where the record of send landed; nil for every other verb.
+	Wrote *Written
+}
+
+// Written is the place of one record in a log.
+type Written struct {
+	Topic     string
+	Partition int32
+	Offset    int64
 }
 
 // State is a cluster at one moment.
@@ -167,6 +184,8 @@ type NodeState struct {
 	ID      int32
 	Process string // running, stopped or paused
 	Alive   bool
+	Memory  int64   // bytes that this node holds; 0: not known
+	CPU     float64 // processor seconds this node used so far; 0: not known
 }
 
 // PartitionState is one partition of a topic. Leader is -1 for none.

@@ -1,0 +1,115 @@
+// This file defines what the runtime needs from Kafka clients: load, admin
+// and audit. runtime/kafka implements it with sarama.
+
+package runtime
+
+import (
+	"context"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// Env is what every client of a run shares.
+type Env struct {
+	Run   string // name of the run
+	RunID uint64 // id of the run, in every record (record.Identity)
+	Seed  int64
+	Speed float64 // every duration is divided by it, every rate multiplied
+	Clock Clock
+	Log   func(string) // warnings of the client library, for logs/; never nil
+}
+
+// ProducerSpec is one member of a producer.
+type ProducerSpec struct {
+	Env
+	Producer  plan.Producer
+	Index     int // of Producer in the plan, for record.Identity
+	Topic     plan.Topic
+	Member    int      // 1…
+	Members   int      // how many there are when it starts; its share of the rate is Rate/Members
+	Bootstrap []string // as dialled from the member's place
+	Log       *record.ProducerLog
+}
+
+// ConsumerSpec is one member of a group.
+type ConsumerSpec struct {
+	Env
+	Consumer  plan.Consumer
+	Index     int // of Consumer in the plan
+	Member    int
+	Bootstrap []string
+	Log       *record.ConsumerLog
+}
+
+// Load starts clients. Both return once the member is ready: a producer has
+// metadata of every partition, a consumer has been assigned its share.
+type Load interface {
+	Producer(ctx context.Context, s ProducerSpec) (Producer, error)
+	Consumer(ctx context.Context, s ConsumerSpec) (Member, error)
+}
+
+// Member is a client that runs.
+type Member interface {
+	// Stop ends it in order: a producer waits until ctx ends for what is in
+	// flight (the rest is unknown), a consumer commits and leaves its group.
+	Stop(ctx context.Context) error
+	// Crash ends it without goodbye: connections are reset, nothing is
+	// committed, the group learns of it by the session timeout.
+	Crash()
+}
+
+// Producer is a member whose schedule can change. It sends nothing before
+// Begin.
+type Producer interface {
+	Member
+	// Begin starts the schedule at scenario time at, with this member's
+	// share in records a second; SetRate changes the share from now on.
+	Begin(at time.Duration, share float64)
+	SetRate(share float64)
+}
+
+// Admin does what Kafka's own tools do, over the control side.
+type Admin interface {
+	// Create makes topics and returns once every broker's own metadata shows
+	// each leader and a full in-sync set.
+	Create(ctx context.Context, cluster string, topics []plan.Topic) error
+	// Do carries out resize, configure, elect, move or send. Its targets are
+	// resolved: brokers by id, never selectors. The proof is read back from
+	// the cluster.
+	Do(ctx context.Context, cluster string, a plan.Action) (Proof, error)
+	// Coordinator tells which broker coordinates a group.
+	Coordinator(ctx context.Context, cluster, group string) (int32, error)
+}
+
+// Configs is the power to read configs back before they are changed, so that
+// revert_after restores what was there. A nil value means: not set.
+type Configs interface {
+	Configs(ctx context.Context, cluster string, target plan.Ref, names []string) (map[string]*string, error)
+}
+
+// Restorer is the power to put configs back to what Configs read: a nil value
+// unsets the name, so that its default holds again.
+type Restorer interface {
+	Restore(ctx context.Context, cluster string, target plan.Ref, values map[string]*string) (Proof, error)
+}
+
+// Group is a consumer group as its coordinator and the logs show it.
+type Group struct {
+	State      string // Stable, PreparingRebalance …
+	Members    int
+	Generation int32
+	Committed  map[string]map[int32]int64 // topic, partition: next offset
+}
+
+// Auditor reads logs independently of the load.
+type Auditor interface {
+	// Audit reads each partition of a topic from its start to end (its
+	// high-water marks) and writes what it finds into the recording: log gives
+	// the log of one partition, read from logStart to highWater, which Audit
+	// closes, with an error when it gave up on that partition.
+	Audit(ctx context.Context, cluster, topic string, end map[int32]int64, log func(partition int32, logStart, highWater int64) *record.AuditLog) error
+	// Group describes a group, for lag and for the end of the drain.
+	Group(ctx context.Context, cluster, group string) (Group, error)
+}

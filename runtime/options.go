@@ -1,0 +1,177 @@
+// This file defines what a run is given and what it gives back.
+
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"starfall/interp/plan"
+)
+
+// Clients are the Kafka clients of one run.
+type Clients struct {
+	Load  Load
+	Admin Admin
+	Audit Auditor
+	// Close, when set, ends what the clients share. It is called after load
+	// has stopped and before the cluster is taken down.
+	Close func() error
+}
+
+// Connect makes the clients of a run once its clusters are up. Admin and audit
+// dial from the control side (the zero Place), which no fault touches.
+type Connect func(w World, e Env, p *plan.Plan) (Clients, error)
+
+// Options say how a plan is run. Engine and Connect are needed; everything
+// else may be left out.
+type Options struct {
+	Engine  Engine
+	Connect Connect
+	// Speed divides every duration and multiplies every rate; 0 means 1.
+	Speed float64
+	// Seed decides what the plan leaves to chance; 0 means the plan's own.
+	Seed int64
+	// Folder is the run folder, which must not exist yet; its parents are
+	// made. It is needed by Run and optional for Up.
+	Folder string
+	// ID is in every record of the run; 0 takes one that no other run has.
+	ID uint64
+	// Tool and Kafka are versions for run.json.
+	Tool, Kafka string
+	// Progress, when set, is called for each event as it happens and four
+	// times a second, never concurrently. It must not block.
+	Progress func(Progress)
+	// Interrupt, when set: the first receive heals and winds the run down,
+	// the second goes straight to taking down. Closing it counts as both.
+	Interrupt <-chan struct{}
+	// FixedPorts is handed to the engine (see UpOptions).
+	FixedPorts int
+	// TakeDown limits how long taking down may take, in real time; 0 means
+	// 30 s.
+	TakeDown time.Duration
+}
+
+// validate says what is missing, before anything is started.
+func (o Options) validate(p *plan.Plan, record bool) error {
+	var errs []error
+	if o.Engine == nil {
+		errs = append(errs, errors.New("options: Engine is not set"))
+	}
+	if o.Connect == nil {
+		errs = append(errs, errors.New("options: Connect is not set"))
+	}
+	if o.Speed < 0 {
+		errs = append(errs, fmt.Errorf("options: for Speed: got %g, want more than 0", o.Speed))
+	}
+	if record && o.Folder == "" {
+		errs = append(errs, errors.New("options: Folder is not set"))
+	}
+	if p.Scenario.RunFor <= 0 {
+		errs = append(errs, fmt.Errorf("scenario: for parameter run_for: got %s, want more than 0", p.Scenario.RunFor))
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if refusals := o.Engine.Refuse(p); len(refusals) > 0 {
+		return &RefusedError{Engine: o.Engine.Name(), Refusals: refusals}
+	}
+	return nil
+}
+
+// Result is what a run gives, also beside an error, for as far as it came.
+type Result struct {
+	Folder      string // of the recording; "" when nothing was recorded
+	Interrupted bool
+	Phase       Phase // the last one that was begun
+	Events      int   // how many firings the timeline saw
+	// Late holds, for each firing at a planned time, how long after it the
+	// event was fired, in real time and in order of firing.
+	Late []time.Duration
+}
+
+// Phase is a part of a run.
+type Phase string
+
+// The phases of a run, in order. Each exit path goes through PhaseTakeDown,
+// and each that has begun PhaseRun goes through PhaseHeal.
+//
+//	phase      from                            to
+//	prepare    the call                        topics settled
+//	load       clients are started             every client is ready
+//	run        t = 0                           run_for, or the first interrupt
+//	heal       nodes, paths and settings undone, producers stop
+//	drain      each log's end is noted         each group is there, or drain is over
+//	audit      each topic is read              all read
+//	take_down  clients, cluster, recording     nothing is left
+const (
+	PhasePrepare  Phase = "prepare"
+	PhaseLoad     Phase = "load"
+	PhaseRun      Phase = "run"
+	PhaseHeal     Phase = "heal"
+	PhaseDrain    Phase = "drain"
+	PhaseAudit    Phase = "audit"
+	PhaseTakeDown Phase = "take_down"
+)
+
+// Progress is the run at one moment.
+type Progress struct {
+	Phase Phase
+	At    time.Duration // scenario time; negative or 0 before load starts
+	Left  time.Duration // scenario time until run_for; 0 outside PhaseRun
+	// Line is set when something happened: one line for people. It is empty
+	// for the four updates a second, which carry the rest.
+	Line string
+	// Records a second of scenario time over the last second, all clients
+	// together: accepted by producers, acknowledged, delivered.
+	Sent, Acked, Delivered float64
+	Nodes                  []NodeProgress
+	// Next is the event that comes next by the plan, "" for none known.
+	Next   string
+	NextAt time.Duration
+}
+
+// NodeProgress is the state of one node for a live screen.
+type NodeProgress struct {
+	Label string // kafka-2
+	State string // running, fenced, stopped, paused
+}
+
+// RefusedError says that a plan needs what the engine lacks. Nothing has been
+// started.
+type RefusedError struct {
+	Engine   string
+	Refusals []Refusal
+}
+
+func (e *RefusedError) Error() string {
+	var b strings.Builder
+	for i, r := range e.Refusals {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "%s: %s: the %s engine cannot do this", r.Pos, r.Message, e.Engine)
+		if r.Engine != "" {
+			fmt.Fprintf(&b, ", %s can", r.Engine)
+		}
+	}
+	return b.String()
+}
+
+// PhaseError is an error of the engine or its clients, with the phase in which
+// it ended the run.
+type PhaseError struct {
+	Phase Phase
+	Err   error
+}
+
+func (e *PhaseError) Error() string { return fmt.Sprintf("%s: %v", e.Phase, e.Err) }
+
+// Unwrap gives the cause.
+func (e *PhaseError) Unwrap() error { return e.Err }
+
+// ErrInterrupted is wrapped by the error of a run that was interrupted before
+// load started, or that was cut short by a second interrupt or by its context.
+var ErrInterrupted = errors.New("interrupted")

@@ -1,0 +1,240 @@
+// This file defines the sampler: what clusters and groups look like, five
+// times a second of scenario time.
+
+package runtime
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// How often the sampler looks, in scenario time.
+const (
+	sampleEvery = 200 * time.Millisecond
+	groupEvery  = time.Second
+	groupStale  = 3 * time.Second
+)
+
+// sampleShare is how much of the real time a sampler may spend looking: where
+// looking takes longer than a quarter of the interval, it looks less often.
+const sampleShare = 4
+
+// sampler watches one run. Each cluster and each group has its own goroutine,
+// so that one that does not answer holds up no other.
+type sampler struct {
+	p     *plan.Plan
+	clock *clock
+	write func(record.Sample)
+	// inspect, describe and coordinator ask the engine and the clients.
+	inspect     func(ctx context.Context, cluster string) (State, error)
+	describe    func(ctx context.Context, cluster, group string) (Group, error)
+	coordinator func(ctx context.Context, cluster, group string) (int32, error)
+
+	mu        sync.Mutex
+	states    map[string]State      // the last of each cluster
+	usage     map[NodeKey]usage     // for processor shares
+	groups    map[string]groupSeen  // by group, of any cluster
+	minInsync map[string]int        // by topic, as configure left it
+	settings  map[string]*setMinISR // by cluster
+}
+
+type usage struct {
+	at  time.Time
+	cpu float64
+}
+
+type groupSeen struct {
+	cluster string
+	at      time.Duration
+	state   record.GroupState
+}
+
+// setMinISR is min.insync.replicas of brokers, where it was configured; a
+// topic's own goes before it.
+type setMinISR struct{ n int }
+
+const minInsyncConfig = "min.insync.replicas"
+
+func newSampler(p *plan.Plan, c *clock, write func(record.Sample)) *sampler {
+	s := &sampler{
+		p: p, clock: c, write: write,
+		states: make(map[string]State), usage: make(map[NodeKey]usage),
+		groups: make(map[string]groupSeen), minInsync: make(map[string]int),
+		settings: make(map[string]*setMinISR),
+	}
+	for _, t := range p.Topics {
+		s.minInsync[t.Name] = max(t.MinInsync, 1)
+	}
+	return s
+}
+
+// cluster samples one cluster until ctx ends.
+func (s *sampler) cluster(ctx context.Context, cluster string) {
+	every := s.clock.wall(sampleEvery)
+	for {
+		began := time.Now()
+		s.look(ctx, cluster)
+		cost := time.Since(began)
+		next := every - cost
+		if cost*sampleShare > every {
+			next = cost * (sampleShare - 1)
+		}
+		if !sleep(ctx, max(next, time.Millisecond)) {
+			return
+		}
+	}
+}
+
+// look takes one sample. A cluster that cannot be looked at gives none: gaps
+// are not filled in.
+func (s *sampler) look(ctx context.Context, cluster string) {
+	state, err := s.inspect(ctx, cluster)
+	if err != nil {
+		return
+	}
+	at := time.Now()
+	s.mu.Lock()
+	s.states[cluster] = state
+	sample := s.sample(cluster, state, at)
+	s.mu.Unlock()
+	s.write(sample)
+}
+
+// sample turns a state into what is recorded; s.mu is held.
+func (s *sampler) sample(cluster string, state State, at time.Time) record.Sample {
+	out := record.Sample{
+		At: s.clock.scenario(at), Cluster: cluster,
+		ActiveControllers: len(state.Controllers), Controller: -1,
+	}
+	if len(state.Controllers) > 0 {
+		out.Controller = state.Controllers[0]
+	}
+	for _, n := range state.Nodes {
+		if n.ID >= plan.FirstControllerID {
+			continue
+		}
+		b := record.BrokerState{ID: n.ID, Alive: n.Alive, Memory: n.Memory}
+		key := NodeKey{cluster, n.ID}
+		last, known := s.usage[key]
+		s.usage[key] = usage{at, n.CPU}
+		if elapsed := at.Sub(last.at).Seconds(); known && elapsed > 0 && n.CPU >= last.cpu {
+			b.CPU = (n.CPU - last.cpu) / elapsed
+			b.Usage = n.Memory > 0 || n.CPU > 0
+		}
+		out.Brokers = append(out.Brokers, b)
+	}
+	for _, p := range state.Partitions {
+		if s.p.Topic(p.Topic) == nil {
+			continue // Kafka's own, __consumer_offsets
+		}
+		out.Partitions = append(out.Partitions, record.PartitionState{
+			Topic: p.Topic, Partition: p.Partition, Leader: p.Leader, Epoch: p.Epoch,
+			ISR: p.ISR, Replicas: p.Replicas, MinInsync: s.minInsyncOf(cluster, p.Topic),
+			LogStart: p.Start, LogEnd: p.End, HighWater: p.HighWater, Size: p.Size,
+		})
+	}
+	for _, g := range s.groups {
+		if g.cluster == cluster && out.At-g.at <= groupStale {
+			out.Groups = append(out.Groups, g.state)
+		}
+	}
+	return out
+}
+
+func (s *sampler) minInsyncOf(cluster, topic string) int {
+	if n := s.minInsync[topic]; n > 0 {
+		return n
+	}
+	if x := s.settings[cluster]; x != nil {
+		return x.n
+	}
+	return 1
+}
+
+// group describes one group until ctx ends.
+func (s *sampler) group(ctx context.Context, cluster, group string) {
+	for {
+		s.lookGroup(ctx, cluster, group)
+		if !sleep(ctx, max(s.clock.wall(groupEvery), 50*time.Millisecond)) {
+			return
+		}
+	}
+}
+
+func (s *sampler) lookGroup(ctx context.Context, cluster, group string) {
+	ctx, cancel := context.WithTimeout(ctx, max(s.clock.wall(groupStale), 2*time.Second))
+	defer cancel()
+	g, err := s.describe(ctx, cluster, group)
+	if err != nil {
+		return
+	}
+	coordinator, err := s.coordinator(ctx, cluster, group)
+	if err != nil {
+		coordinator = -1
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.groups[group] = groupSeen{cluster, s.clock.Now(), record.GroupState{
+		Group: group, State: g.State, Members: g.Members, Coordinator: coordinator,
+	}}
+}
+
+// configured follows changes of min.insync.replicas, which a sample carries.
+func (s *sampler) configured(cluster string, targets []plan.Ref, config map[string]string) {
+	v, ok := config[minInsyncConfig]
+	n, err := strconv.Atoi(v)
+	if !ok || err != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range targets {
+		if t.Kind == plan.RefTopic {
+			s.minInsync[t.Name] = n
+		} else {
+			s.settings[cluster] = &setMinISR{n}
+		}
+	}
+}
+
+// restored follows a config that was put back. A topic whose own setting is
+// gone has its cluster's.
+func (s *sampler) restored(cluster string, t plan.Ref, values map[string]*string) {
+	v, ok := values[minInsyncConfig]
+	if !ok {
+		return
+	}
+	if v != nil {
+		s.configured(cluster, []plan.Ref{t}, map[string]string{minInsyncConfig: *v})
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.Kind == plan.RefTopic {
+		s.minInsync[t.Name] = 0
+	} else {
+		delete(s.settings, cluster)
+	}
+}
+
+// nodes gives the last seen state of every node, for the live screen.
+func (s *sampler) nodes() []NodeProgress {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []NodeProgress
+	for _, c := range s.p.Clusters {
+		for _, n := range s.states[c.Name].Nodes {
+			state := n.Process
+			if state == processRunning && !n.Alive && n.ID < plan.FirstControllerID {
+				state = "fenced"
+			}
+			out = append(out, NodeProgress{Label: c.Label(n.ID), State: state})
+		}
+	}
+	return out
+}

@@ -1,0 +1,151 @@
+// This file defines what the run reads from its own recording while it goes
+// on: rates for the live screen, positions for the end of the drain, and
+// claims of alarms and when.
+
+package runtime
+
+import (
+	"sync"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// checkEvery is how often alarms and when look, in scenario time.
+const checkEvery = 100 * time.Millisecond
+
+// blocks is a recording that is followed. *record.Follower is one.
+type blocks interface {
+	Next(func(*record.Block) error) error
+}
+
+// claims judges claims on the last whole bucket or sample of the recording.
+type claims interface {
+	// Holds tells whether a claim holds now; known is false while there is
+	// nothing to judge it by.
+	Holds(e plan.Expr, now time.Duration) (holds, known bool)
+}
+
+// watcher follows the recording.
+type watcher struct {
+	clock *clock
+
+	mu        sync.Mutex
+	from      blocks
+	claims    claims
+	err       error
+	at        time.Duration // of the last look
+	positions map[position]int64
+	arrived   map[int32]time.Duration // by consumer: the last delivery
+	counts    counts
+	seconds   []countsAt // the last second or more, for rates
+}
+
+// position is a partition as a group reads it; all by index in the plan.
+type position struct {
+	consumer, topic, partition int32
+}
+
+type counts struct{ sent, acked, delivered uint64 }
+
+type countsAt struct {
+	at time.Duration
+	counts
+}
+
+func newWatcher(c *clock, from blocks, j claims) *watcher {
+	return &watcher{
+		clock: c, from: from, claims: j,
+		positions: make(map[position]int64), arrived: make(map[int32]time.Duration),
+	}
+}
+
+// look reads what was recorded since the last look; w.mu is held.
+func (w *watcher) look() {
+	if w.err != nil {
+		return
+	}
+	w.err = w.from.Next(func(b *record.Block) error {
+		return b.Spans(func(s record.Stream, spans []record.Span) error {
+			for i := range spans {
+				w.span(s, &spans[i])
+			}
+			return nil
+		})
+	})
+	w.at = w.clock.Now()
+	w.seconds = append(w.seconds, countsAt{w.at, w.counts})
+	for len(w.seconds) > 2 && w.at-w.seconds[1].at >= time.Second {
+		w.seconds = w.seconds[1:]
+	}
+}
+
+func (w *watcher) span(s record.Stream, x *record.Span) {
+	consumer := int32(s.Index)
+	switch x.Op {
+	case record.OpAccepted:
+		w.counts.sent += uint64(x.N)
+	case record.OpAcked:
+		w.counts.acked += uint64(x.N)
+	case record.OpDelivered, record.OpForeign:
+		if s.Actor != record.ActorConsumer {
+			return
+		}
+		w.counts.delivered += uint64(x.N)
+		w.arrived[consumer] = max(w.arrived[consumer], x.At)
+		w.positions[position{consumer, x.Topic, x.Partition}] = x.Offset + int64(x.N)
+	case record.OpPosition:
+		w.positions[position{consumer, x.Topic, x.Partition}] = x.Offset
+	}
+}
+
+// holds judges a claim now.
+func (w *watcher) holds(e plan.Expr) (holds, known bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.claims.Holds(e, w.clock.Now())
+}
+
+// rates gives records a second of scenario time over the last second.
+func (w *watcher) rates() (sent, acked, delivered float64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.look()
+	first := w.seconds[0]
+	elapsed := (w.at - first.at).Seconds()
+	if elapsed <= 0 {
+		return 0, 0, 0
+	}
+	per := func(now, before uint64) float64 { return float64(now-before) / elapsed }
+	return per(w.counts.sent, first.sent), per(w.counts.acked, first.acked), per(w.counts.delivered, first.delivered)
+}
+
+// reached tells whether a group has read each partition up to its end, by what
+// was delivered to it. Group offsets committed may say so for the rest.
+func (w *watcher) reached(consumer int32, ends map[position]int64) (missing []position) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.look()
+	for p, end := range ends {
+		if p.consumer == consumer && w.positions[p] < end {
+			missing = append(missing, p)
+		}
+	}
+	return missing
+}
+
+// arriving tells whether a group got records since a scenario time.
+func (w *watcher) arriving(consumer int32, since time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, ok := w.arrived[consumer]
+	return ok && at >= since
+}
+
+// failure is why the recording could no longer be followed, nil while it can.
+func (w *watcher) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
