@@ -1,0 +1,51 @@
+package core
+
+// This file defines Kafka's error codes that the core answers with.
+
+const (
+	codeUnknown                  int16 = -1
+	codeOffsetOutOfRange         int16 = 1
+	codeCorruptMessage           int16 = 2
+	codeUnknownTopicOrPartition  int16 = 3
+	codeLeaderNotAvailable       int16 = 5
+	codeNotLeaderOrFollower      int16 = 6
+	codeRequestTimedOut          int16 = 7
+	codeMessageTooLarge          int16 = 10
+	codeCoordinatorLoading       int16 = 14
+	codeCoordinatorNotAvailable  int16 = 15
+	codeInvalidTopic             int16 = 17
+	codeNotEnoughReplicas        int16 = 19
+	codeNotEnoughReplicasAfter   int16 = 20
+	codeInvalidRequiredAcks      int16 = 21
+	codeUnsupportedVersion       int16 = 35
+	codeTopicAlreadyExists       int16 = 36
+	codeInvalidPartitions        int16 = 37
+	codeInvalidReplicationFactor int16 = 38
+	codeInvalidReplicaAssignment int16 = 39
+	codeInvalidConfig            int16 = 40
+	codeNotController            int16 = 41
+	codeInvalidRequest           int16 = 42
+	codeUnsupportedMessageFormat int16 = 43
+	codePolicyViolation          int16 = 44
+	codeOutOfOrderSequence       int16 = 45
+	codeInvalidProducerEpoch     int16 = 47
+	codeKafkaStorage             int16 = 56
+	codeFetchSessionIDNotFound   int16 = 70
+	codeFencedLeaderEpoch        int16 = 74
+	codeUnknownLeaderEpoch       int16 = 75
+	codeStaleBrokerEpoch         int16 = 77
+	codeOffsetNotAvailable       int16 = 78
+	codePreferredNotAvailable    int16 = 80
+	codeEligibleNotAvailable     int16 = 83
+	codeElectionNotNeeded        int16 = 84
+	codeNoReassignment           int16 = 85
+	codeInvalidRecord            int16 = 87
+	codeDuplicateResource        int16 = 92
+	codeInvalidUpdateVersion     int16 = 95
+	codeUnknownTopicID           int16 = 100
+	codeDuplicateBroker          int16 = 101
+	codeBrokerIDNotRegistered    int16 = 102
+	codeInconsistentTopicID      int16 = 103
+	codeIneligibleReplica        int16 = 107
+	codeNewLeaderElected         int16 = 108
+)

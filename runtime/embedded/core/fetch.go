@@ -1,0 +1,331 @@
+package core
+
+// This file defines how a broker answers clients that read: Fetch, ListOffsets and
+// OffsetForLeaderEpoch.
+
+import (
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// clientFetch is one fetch request, parked until it has enough to tell.
+type clientFetch struct {
+	b        *broker
+	conn     ConnID
+	listener string
+	req      *kmsg.FetchRequest
+	reply    func(kmsg.Response)
+	replicas []*replica // where it is parked
+	checking bool
+	done     bool
+}
+
+// fetch answers without sessions: an answer with session id 0 tells the client to send
+// full requests (KIP-227).
+func (b *broker) fetch(from ClientConn, req *kmsg.FetchRequest, reply func(kmsg.Response)) {
+	f := &clientFetch{b: b, conn: from.ID, listener: from.Listener, req: req, reply: reply}
+	if req.SessionID != 0 {
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp.ErrorCode = codeFetchSessionIDNotFound
+		reply(resp)
+		return
+	}
+	bytes, urgent := f.available()
+	if urgent || req.MaxWaitMillis <= 0 || len(req.Topics) == 0 || bytes >= int(req.MinBytes) {
+		f.answer()
+		return
+	}
+	b.fetches[f] = true
+	for _, r := range f.replicas {
+		r.parked = append(r.parked, f)
+	}
+	b.n.after(time.Duration(req.MaxWaitMillis)*time.Millisecond, f.answer)
+}
+
+func (f *clientFetch) topicName(t *kmsg.FetchRequestTopic) string {
+	if f.req.GetVersion() >= 13 {
+		return f.b.image().names[t.TopicID]
+	}
+	return t.Topic
+}
+
+// available is how many bytes an answer would have now; urgent when some partition has
+// an error to tell or a diverging epoch.
+func (f *clientFetch) available() (bytes int, urgent bool) {
+	f.replicas = f.replicas[:0]
+	for i := range f.req.Topics {
+		t := &f.req.Topics[i]
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			r, code := f.judge(f.topicName(t), p)
+			if code != 0 {
+				return 0, true
+			}
+			if f.diverges(r, p) != nil {
+				return 0, true
+			}
+			f.replicas = append(f.replicas, r)
+			bytes += r.log.bytesFrom(p.FetchOffset, r.hw, int(f.req.MinBytes)-bytes)
+		}
+	}
+	return bytes, false
+}
+
+func (f *clientFetch) judge(topic string, p *kmsg.FetchRequestTopicPartition) (*replica, int16) {
+	if topic == "" {
+		return nil, codeUnknownTopicID
+	}
+	r, code := f.b.leaderOf(partitionKey{topic, p.Partition})
+	if code != 0 {
+		return nil, code
+	}
+	if f.req.GetVersion() >= 9 {
+		if code := r.checkEpoch(p.CurrentLeaderEpoch); code != 0 {
+			return nil, code
+		}
+	}
+	if p.FetchOffset < r.log.start || p.FetchOffset > r.log.next {
+		return nil, codeOffsetOutOfRange
+	}
+	return r, 0
+}
+
+// checkEpoch compares a client's leader epoch with the one in force (KIP-320).
+func (r *replica) checkEpoch(epoch int32) int16 {
+	switch {
+	case epoch < 0 || epoch == r.epoch:
+		return 0
+	case epoch < r.epoch:
+		return codeFencedLeaderEpoch
+	}
+	return codeUnknownLeaderEpoch
+}
+
+func (f *clientFetch) diverges(r *replica, p *kmsg.FetchRequestTopicPartition) *epochEnd {
+	if f.req.GetVersion() < 12 || p.LastFetchedEpoch < 0 {
+		return nil
+	}
+	epoch, end := r.log.endOffsetFor(p.LastFetchedEpoch)
+	if epoch < p.LastFetchedEpoch || end < p.FetchOffset {
+		return &epochEnd{epoch, end}
+	}
+	return nil
+}
+
+// check answers a parked fetch at the end of this turn, if there is enough by then.
+func (f *clientFetch) check() {
+	if f.checking || f.done {
+		return
+	}
+	f.checking = true
+	f.b.n.after(0, func() {
+		f.checking = false
+		if f.done {
+			return
+		}
+		parked := f.replicas
+		f.replicas = nil
+		bytes, urgent := f.available()
+		f.replicas = parked
+		if urgent || bytes >= int(f.req.MinBytes) {
+			f.answer()
+		}
+	})
+}
+
+// drop takes a fetch out of where it is parked, without an answer.
+func (f *clientFetch) drop() {
+	f.done = true
+	delete(f.b.fetches, f)
+	for _, r := range f.replicas {
+		if i := slices.Index(r.parked, f); i >= 0 {
+			r.parked = slices.Delete(r.parked, i, i+1)
+		}
+	}
+}
+
+func (f *clientFetch) answer() {
+	if f.done {
+		return
+	}
+	f.drop()
+	req := f.req
+	resp := req.ResponseKind().(*kmsg.FetchResponse)
+	resp.Topics = make([]kmsg.FetchResponseTopic, len(req.Topics))
+	room := f.b.n.cfg.fetchMaxBytes
+	if req.MaxBytes > 0 {
+		room = min(room, int(req.MaxBytes))
+	}
+	first := true
+	leaders := map[int32]bool{}
+	for i := range req.Topics {
+		t, rt := &req.Topics[i], &resp.Topics[i]
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		rt.Partitions = make([]kmsg.FetchResponseTopicPartition, len(t.Partitions))
+		for j := range t.Partitions {
+			p, rp := &t.Partitions[j], &rt.Partitions[j]
+			*rp = kmsg.NewFetchResponseTopicPartition()
+			rp.Partition = p.Partition
+			rp.PreferredReadReplica = -1
+			rp.RecordBatches = []byte{}
+			r, code := f.judge(f.topicName(t), p)
+			if code != 0 {
+				rp.ErrorCode = code
+				rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
+				if code == codeNotLeaderOrFollower || code == codeFencedLeaderEpoch {
+					f.nameLeader(partitionKey{f.topicName(t), p.Partition}, rp, leaders)
+				}
+				continue
+			}
+			// Without transactions the last stable offset is the high-water mark.
+			rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = r.hw, r.hw, r.log.start
+			if d := f.diverges(r, p); d != nil {
+				rp.DivergingEpoch.Epoch, rp.DivergingEpoch.EndOffset = d.epoch, d.end
+				continue
+			}
+			batches, size := r.log.read(p.FetchOffset, r.hw, min(room, int(p.PartitionMaxBytes)), first)
+			if len(batches) == 0 {
+				continue
+			}
+			first = false
+			room = max(0, room-size)
+			if len(batches) == 1 {
+				rp.RecordBatches = batches[0].data
+				continue
+			}
+			rp.RecordBatches = make([]byte, 0, size)
+			for _, b := range batches {
+				rp.RecordBatches = append(rp.RecordBatches, b.data...)
+			}
+		}
+	}
+	if req.GetVersion() >= 16 {
+		for _, id := range sortedIDs(leaders) {
+			nb := kmsg.NewFetchResponseBroker()
+			nb.NodeID = id
+			nb.Host, nb.Port = f.b.n.w.opts.Address(f.listener, id)
+			nb.Rack = f.b.rackOf(id)
+			resp.Brokers = append(resp.Brokers, nb)
+		}
+	}
+	f.reply(resp)
+}
+
+func (f *clientFetch) nameLeader(key partitionKey, rp *kmsg.FetchResponseTopicPartition, leaders map[int32]bool) {
+	if f.req.GetVersion() < 12 {
+		return
+	}
+	if p := f.b.image().partition(key); p != nil {
+		rp.CurrentLeader.LeaderID, rp.CurrentLeader.LeaderEpoch = p.Leader, p.LeaderEpoch
+		if p.Leader > 0 {
+			leaders[p.Leader] = true
+		}
+	}
+}
+
+func sortedIDs(set map[int32]bool) []int32 {
+	ids := make([]int32, 0, len(set))
+	for id := range set {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// The special timestamps of ListOffsets.
+const (
+	timestampLatest   = -1
+	timestampEarliest = -2
+	timestampMax      = -3 // KIP-734
+	timestampLocal    = -4 // KIP-405: without tiered storage the same as earliest
+)
+
+func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewListOffsetsResponseTopic()
+		rt.Topic = t.Topic
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			rp := kmsg.NewListOffsetsResponseTopicPartition()
+			rp.Partition, rp.Timestamp, rp.Offset, rp.LeaderEpoch = p.Partition, -1, -1, -1
+			rp.ErrorCode = b.listOffset(req, partitionKey{t.Topic, p.Partition}, p, &rp)
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *kmsg.ListOffsetsRequestTopicPartition, rp *kmsg.ListOffsetsResponseTopicPartition) int16 {
+	r, code := b.leaderOf(key)
+	if code != 0 {
+		return code
+	}
+	if req.GetVersion() >= 4 {
+		if code := r.checkEpoch(p.CurrentLeaderEpoch); code != 0 {
+			return code
+		}
+	}
+	// A new leader does not know the high-water mark before its followers have
+	// fetched; an answer now could go back behind an earlier one (KIP-207).
+	settled := r.hw >= r.epochStart
+	l := r.log
+	switch {
+	case p.Timestamp == timestampEarliest || p.Timestamp == timestampLocal:
+		rp.Offset, rp.LeaderEpoch = l.start, l.epochAt(l.start)
+		return 0
+	case !settled && req.GetVersion() >= 5:
+		return codeOffsetNotAvailable
+	case !settled:
+		return codeLeaderNotAvailable
+	case p.Timestamp == timestampLatest:
+		rp.Offset, rp.LeaderEpoch = r.hw, r.epoch
+		return 0
+	case len(l.entries) == 0:
+		return 0
+	}
+	i := 0
+	if p.Timestamp == timestampMax {
+		top := l.maxTimes[len(l.maxTimes)-1]
+		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= top })
+	} else {
+		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= p.Timestamp })
+	}
+	if i == len(l.entries) || l.entries[i].b.last >= r.hw {
+		return 0
+	}
+	bt := l.entries[i].b
+	rp.Offset, rp.Timestamp = bt.findTime(p.Timestamp)
+	rp.Offset = max(rp.Offset, l.start)
+	rp.LeaderEpoch = bt.epoch
+	return 0
+}
+
+func (b *broker) offsetForLeaderEpoch(req *kmsg.OffsetForLeaderEpochRequest) kmsg.Response {
+	resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		rt.Topic = t.Topic
+		for j := range t.Partitions {
+			p := &t.Partitions[j]
+			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+			rp.Partition, rp.LeaderEpoch, rp.EndOffset = p.Partition, -1, -1
+			r, code := b.leaderOf(partitionKey{t.Topic, p.Partition})
+			if code == 0 {
+				code = r.checkEpoch(p.CurrentLeaderEpoch)
+			}
+			if rp.ErrorCode = code; code == 0 {
+				rp.LeaderEpoch, rp.EndOffset = r.log.endOffsetFor(p.LeaderEpoch)
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}

@@ -1,0 +1,525 @@
+package core
+
+// This file defines replication: the follower's fetchers, one for each leader, and
+// the leader's side of them, with incremental fetch sessions (KIP-227).
+
+import (
+	"slices"
+	"time"
+)
+
+type (
+	// replicaFetch asks a leader for news. A full one begins a session and names every
+	// partition; later ones name only what has changed.
+	replicaFetch struct {
+		from       int32
+		full       bool
+		session    uint64
+		partitions []replicaFetchPartition
+		forgotten  []partitionKey
+	}
+	replicaFetchPartition struct {
+		key          partitionKey
+		topicID      topicID
+		currentEpoch int32
+		offset       int64
+		lastEpoch    int32 // -1 for unknown
+		logStart     int64
+		// agreed is set by the leader once the follower's log is known to be a prefix
+		// of its own; before that no high-water mark may be told.
+		agreed bool
+	}
+	replicaFetchAnswer struct {
+		code       int16
+		session    uint64
+		partitions []replicaFetchNews
+	}
+	replicaFetchNews struct {
+		key      partitionKey
+		code     int16
+		hw       int64
+		logStart int64
+		batches  []*batch
+		// diverging, when not nil, is the leader's end of the follower's last epoch.
+		diverging *epochEnd
+	}
+	epochEnd struct {
+		epoch int32
+		end   int64
+	}
+	// epochQuery is ListOffsets for the log start of a partition, which a follower asks
+	// when its offset is out of range.
+	epochQuery  struct{ key partitionKey }
+	epochAnswer struct {
+		code       int16
+		start, end int64
+	}
+)
+
+// followerSession is a leader's memory of one follower's fetch session.
+type followerSession struct {
+	id         uint64
+	from       int32
+	partitions map[partitionKey]*replicaFetchPartition
+	lastFetch  time.Duration
+	news       []newsItem // partitions with something to tell, each once
+	marks      []newsItem // partitions whose high-water mark or log start moved, each once
+	parked     func()     // answers the parked fetch; nil for none
+	waking     bool
+	lastSweep  time.Duration
+}
+
+type newsItem struct {
+	f *remote
+	r *replica
+}
+
+// queue notes that a partition has data for the follower.
+func (s *followerSession) queue(f *remote, r *replica) {
+	f.queued = true
+	s.news = append(s.news, newsItem{f, r})
+	if s.parked != nil && !s.waking {
+		s.waking = true
+		r.b.n.after(0, func() {
+			s.waking = false
+			if s.parked != nil {
+				answer := s.parked
+				s.parked = nil
+				answer()
+			}
+		})
+	}
+}
+
+func (b *broker) handleReplicaFetch(m *replicaFetch, respond func(any, int)) {
+	s := b.sessions[m.from]
+	if m.full {
+		if s != nil {
+			s.parked = nil
+			for _, item := range s.news {
+				item.f.queued = false
+			}
+			for _, item := range s.marks {
+				item.f.marked = false
+			}
+		}
+		s = &followerSession{id: b.n.w.rng.Uint64() | 1, from: m.from, partitions: map[partitionKey]*replicaFetchPartition{}}
+		b.sessions[m.from] = s
+	}
+	if s == nil || !m.full && s.id != m.session {
+		respond(&replicaFetchAnswer{code: codeFetchSessionIDNotFound}, 50)
+		return
+	}
+	now := b.n.w.now
+	s.lastFetch = now
+	answer := &replicaFetchAnswer{session: s.id}
+	for _, key := range m.forgotten {
+		delete(s.partitions, key)
+		if r := b.replicas[key]; r != nil && r.remotes[m.from] != nil && r.remotes[m.from].session == s {
+			r.remotes[m.from].session = nil
+		}
+	}
+	for _, p := range m.partitions {
+		sp := p
+		s.partitions[p.key] = &sp
+		if news, bad := b.judgeFetch(m.from, s, &sp); bad {
+			answer.partitions = append(answer.partitions, news)
+		}
+	}
+	b.sweep(s)
+	b.collect(s, answer)
+	if len(answer.partitions) > 0 {
+		b.tellMarks(s, answer)
+		respond(answer, answer.size())
+		return
+	}
+	serial := s.lastFetch
+	s.parked = func() {
+		b.collect(s, answer)
+		b.tellMarks(s, answer)
+		respond(answer, answer.size())
+	}
+	b.n.after(b.n.cfg.replicaFetchWait, func() {
+		if s.parked != nil && s.lastFetch == serial && b.sessions[m.from] == s {
+			parked := s.parked
+			s.parked = nil
+			parked()
+		}
+	})
+}
+
+func (a *replicaFetchAnswer) size() int {
+	n := 50
+	for _, p := range a.partitions {
+		n += 40
+		for _, b := range p.batches {
+			n += len(b.data)
+		}
+	}
+	return n
+}
+
+// judgeFetch checks one partition of a fetch; what is wrong is answered at once.
+func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchPartition) (replicaFetchNews, bool) {
+	r := b.replicas[p.key]
+	fail := func(code int16) (replicaFetchNews, bool) {
+		delete(s.partitions, p.key)
+		return replicaFetchNews{key: p.key, code: code}, true
+	}
+	switch {
+	case r == nil:
+		return fail(codeUnknownTopicOrPartition)
+	case r.state.TopicID != p.topicID:
+		return fail(codeInconsistentTopicID)
+	case p.currentEpoch < r.epoch:
+		return fail(codeFencedLeaderEpoch)
+	case p.currentEpoch > r.epoch:
+		return fail(codeUnknownLeaderEpoch)
+	case !r.leading:
+		return fail(codeNotLeaderOrFollower)
+	}
+	f := r.remotes[from]
+	if f == nil {
+		return fail(codeUnknownLeaderEpoch)
+	}
+	f.session = s
+	if p.lastEpoch >= 0 {
+		epoch, end := r.log.endOffsetFor(p.lastEpoch)
+		if epoch < 0 || end < 0 {
+			return fail(codeOffsetOutOfRange)
+		}
+		if epoch < p.lastEpoch || end < p.offset {
+			return replicaFetchNews{key: p.key, diverging: &epochEnd{epoch, end}, hw: r.hw, logStart: r.log.start}, true
+		}
+	}
+	if p.offset < r.log.start || p.offset > r.log.next {
+		return fail(codeOffsetOutOfRange)
+	}
+	p.agreed = true
+	if r.hw > 0 {
+		s.mark(f, r)
+	}
+	r.fetched(f, p.offset)
+	if p.offset < r.log.next && !f.queued {
+		s.queue(f, r)
+	}
+	return replicaFetchNews{}, false
+}
+
+// collect reads the news of a session into an answer.
+func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
+	room := b.n.cfg.replicaFetchResponse
+	news := s.news
+	s.news = nil
+	for i, item := range news {
+		r := item.r
+		item.f.queued = false
+		p := s.partitions[r.key]
+		if p == nil || !r.leading || r.remotes[s.from] != item.f || item.f.session != s {
+			continue
+		}
+		batches, size := r.log.read(p.offset, r.log.next, min(b.n.cfg.replicaFetchMax, room), len(answer.partitions) == 0 || room > 0)
+		if len(batches) == 0 {
+			continue
+		}
+		room -= size
+		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start, batches: batches})
+		if room <= 0 {
+			for _, rest := range news[i+1:] {
+				s.news = append(s.news, rest)
+			}
+			return
+		}
+	}
+}
+
+// mark notes that a follower is to learn a new high-water mark or log start. It rides
+// on the next answer; it does not cause one.
+func (s *followerSession) mark(f *remote, r *replica) {
+	if !f.marked {
+		f.marked = true
+		s.marks = append(s.marks, newsItem{f, r})
+	}
+}
+
+func (b *broker) tellMarks(s *followerSession, answer *replicaFetchAnswer) {
+	marks := s.marks
+	s.marks = nil
+	for _, item := range marks {
+		item.f.marked = false
+		r := item.r
+		if p := s.partitions[r.key]; p == nil || !p.agreed || !r.leading || r.remotes[s.from] != item.f {
+			continue
+		}
+		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start})
+	}
+}
+
+// sweep looks, twice a second, whether partitions that the follower has whole can let
+// it join the in-sync replicas: nothing in an incremental fetch names them.
+func (b *broker) sweep(s *followerSession) {
+	if b.n.w.now-s.lastSweep < raftFetchMaxWait {
+		return
+	}
+	s.lastSweep = b.n.w.now
+	for _, key := range sortedKeys(s.partitions) {
+		r := b.replicas[key]
+		if r == nil || !r.leading || slices.Contains(r.state.ISR, s.from) {
+			continue
+		}
+		if f := r.remotes[s.from]; f != nil && f.session == s && !f.queued {
+			f.lastCaughtUp = max(f.lastCaughtUp, s.lastFetch)
+			r.maybeExpand(f)
+		}
+	}
+}
+
+// fetcher is a follower's loop of fetches from one leader. One request is under way at
+// a time; a partition in trouble pauses for replica.fetch.backoff.ms.
+//
+//	partition's answer                        what follows
+//	batches                                   append, next fetch
+//	diverging epoch                           truncate (KIP-595), next fetch
+//	OFFSET_OUT_OF_RANGE                       ask where the leader's log begins and ends, truncate or restart
+//	FENCED_LEADER_EPOCH                       leave the fetcher until metadata names a new epoch
+//	any other error, no answer                pause
+type fetcher struct {
+	b          *broker
+	leader     int32
+	partitions map[partitionKey]*replica
+	changed    map[partitionKey]bool
+	forgotten  []partitionKey
+	session    uint64
+	busy       bool
+	dead       bool
+	sleeping   bool
+}
+
+func (b *broker) fetcher(leader int32) *fetcher {
+	f := b.fetchers[leader]
+	if f == nil {
+		f = &fetcher{b: b, leader: leader, partitions: map[partitionKey]*replica{}, changed: map[partitionKey]bool{}}
+		b.fetchers[leader] = f
+	}
+	return f
+}
+
+func (f *fetcher) add(r *replica) {
+	r.fetcher = f
+	f.partitions[r.key] = r
+	f.changed[r.key] = true
+	f.b.n.after(0, f.loop)
+}
+
+// stopFetching takes the replica out of its fetcher. A fetcher without partitions ends,
+// and its connection with it.
+func (r *replica) stopFetching() {
+	f := r.fetcher
+	if f == nil {
+		return
+	}
+	r.fetcher = nil
+	if f.partitions[r.key] == r {
+		delete(f.partitions, r.key)
+		delete(f.changed, r.key)
+		f.forgotten = append(f.forgotten, r.key)
+	}
+	f.b.n.after(0, f.endIfIdle)
+}
+
+func (f *fetcher) endIfIdle() {
+	if f.dead || len(f.partitions) > 0 || f.pausing() {
+		return
+	}
+	f.dead = true
+	delete(f.b.fetchers, f.leader)
+	if c := f.b.n.w.conns[connKey{f.b.n.id, f.leader, chanFetch}]; c != nil && !c.closed {
+		c.close()
+	}
+}
+
+// pausing: some replica waits to come back into this fetcher.
+func (f *fetcher) pausing() bool {
+	for _, r := range f.b.replicas {
+		if r.fetcher == f {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *fetcher) loop() {
+	if f.busy || f.dead || f.sleeping || len(f.partitions) == 0 {
+		return
+	}
+	req := &replicaFetch{from: f.b.n.id, full: f.session == 0, session: f.session, forgotten: f.forgotten}
+	f.forgotten = nil
+	keys := f.changed
+	if req.full {
+		req.forgotten = nil
+		keys = map[partitionKey]bool{}
+		for key := range f.partitions {
+			keys[key] = true
+		}
+	}
+	for _, key := range sortedKeys(keys) {
+		r := f.partitions[key]
+		req.partitions = append(req.partitions, replicaFetchPartition{key, r.log.topicID, r.epoch, r.log.next, r.log.lastEpoch(), r.log.start, false})
+	}
+	clear(f.changed)
+	f.busy = true
+	f.b.n.call(f.leader, chanFetch, req, 100+60*len(req.partitions), f.b.n.cfg.replicaSocketTimeout, func(resp any, err error) {
+		f.busy = false
+		if f.dead {
+			return
+		}
+		if err != nil {
+			f.session = 0
+			f.sleeping = true
+			f.b.n.after(f.b.n.cfg.replicaFetchBackoff, func() {
+				f.sleeping = false
+				f.loop()
+			})
+			return
+		}
+		a := resp.(*replicaFetchAnswer)
+		if a.code != 0 {
+			f.session = 0
+			f.loop()
+			return
+		}
+		f.session = a.session
+		for i := range a.partitions {
+			f.take(&a.partitions[i])
+		}
+		f.endIfIdle()
+		f.loop()
+	})
+}
+
+func (f *fetcher) take(p *replicaFetchNews) {
+	r := f.partitions[p.key]
+	if r == nil || f.changed[p.key] {
+		// Changed meanwhile: the answer speaks of an older state of this replica.
+		return
+	}
+	switch {
+	case p.code == codeFencedLeaderEpoch:
+		r.fetcher = nil
+		delete(f.partitions, p.key)
+		delete(f.changed, p.key)
+	case p.code == codeOffsetOutOfRange:
+		f.pause(r, 0)
+		f.askOffsets(r)
+	case p.code != 0:
+		f.pause(r, f.b.n.cfg.replicaFetchBackoff)
+	case p.diverging != nil:
+		r.truncateAt(p.diverging)
+		f.changed[p.key] = true
+	default:
+		r.receive(p)
+		if len(p.batches) > 0 {
+			f.changed[p.key] = true
+		}
+	}
+}
+
+// pause takes a partition out for d; 0 leaves it out until resume.
+func (f *fetcher) pause(r *replica, d time.Duration) {
+	delete(f.partitions, r.key)
+	delete(f.changed, r.key)
+	f.forgotten = append(f.forgotten, r.key)
+	if d > 0 {
+		epoch := r.epoch
+		f.b.n.after(d, func() { f.resume(r, epoch) })
+	}
+}
+
+func (f *fetcher) resume(r *replica, epoch int32) {
+	if r.fetcher == f && r.epoch == epoch && !f.dead && f.partitions[r.key] == nil {
+		f.add(r)
+	}
+}
+
+// askOffsets mends an offset out of range (AbstractFetcherThread.fetchOffsetAndTruncate):
+// a leader that ends earlier was elected uncleanly, one that begins later has deleted.
+func (f *fetcher) askOffsets(r *replica) {
+	epoch := r.epoch
+	f.b.n.call(f.leader, chanFetch, &epochQuery{r.key}, 60, f.b.n.cfg.replicaSocketTimeout, func(resp any, err error) {
+		if r.fetcher != f || r.epoch != epoch {
+			return
+		}
+		a, ok := resp.(*epochAnswer)
+		if err != nil || !ok || a.code != 0 {
+			f.b.n.after(f.b.n.cfg.replicaFetchBackoff, func() { f.resume(r, epoch) })
+			return
+		}
+		switch {
+		case a.end < r.log.next:
+			r.truncateTo(a.end)
+		case a.start > r.log.next:
+			r.log.reset(a.start)
+			r.hw = a.start
+		default:
+			// Nothing of the follower's last epoch is left at the leader.
+			r.truncateTo(r.hw)
+		}
+		f.resume(r, epoch)
+	})
+}
+
+func (b *broker) handleEpochQuery(m *epochQuery, respond func(any, int)) {
+	r := b.replicas[m.key]
+	if r == nil || !r.leading {
+		respond(&epochAnswer{code: codeNotLeaderOrFollower}, 50)
+		return
+	}
+	respond(&epochAnswer{start: r.log.start, end: r.log.next}, 50)
+}
+
+// truncateAt follows a leader's answer that the logs diverge.
+func (r *replica) truncateAt(d *epochEnd) {
+	if d.epoch < 0 {
+		r.truncateTo(r.hw)
+		return
+	}
+	epoch, end := r.log.endOffsetFor(d.epoch)
+	to := d.end
+	if epoch != d.epoch {
+		// This log does not have that epoch either: go back to the end of the one before.
+		if end < 0 {
+			end = r.log.start
+		}
+		to = min(d.end, end)
+	} else {
+		to = min(d.end, end)
+	}
+	r.truncateTo(to)
+}
+
+func (r *replica) truncateTo(offset int64) {
+	from := r.log.next
+	r.log.truncate(max(offset, r.log.start))
+	if r.log.next < from {
+		r.b.n.w.emit(Event{Kind: EventTruncated, Node: r.b.n.id, Topic: r.key.topic, Partition: r.key.partition, Epoch: r.epoch, From: from, To: r.log.next})
+	}
+	r.hw = min(r.hw, r.log.next)
+}
+
+// receive appends what the leader sent and takes over its high-water mark.
+func (r *replica) receive(p *replicaFetchNews) {
+	now := r.b.n.w.now
+	for _, b := range p.batches {
+		if b.base != r.log.next {
+			break
+		}
+		r.log.append(now, b)
+	}
+	if len(p.batches) > 0 {
+		r.log.flush(now, r.settings)
+	}
+	r.log.advanceStart(min(p.logStart, r.log.next))
+	if hw := min(p.hw, r.log.next); hw > r.hw {
+		r.hw = hw
+	}
+}

@@ -1,0 +1,419 @@
+package core
+
+// This file defines a partition's log: record batches in order, the leader epochs
+// they were written in, the producers' states that follow from them, and what of it
+// is on the disk.
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// The layout of a v2 record batch: offsets of its fields.
+const (
+	batchBaseOffset  = 0
+	batchLength      = 8
+	batchLeaderEpoch = 12
+	batchMagic       = 16
+	batchCRC         = 17
+	batchAttributes  = 21
+	batchLastDelta   = 23
+	batchFirstTime   = 27
+	batchMaxTime     = 35
+	batchProducerID  = 43
+	batchProducerEp  = 51
+	batchSequence    = 53
+	batchCount       = 57
+	batchHeader      = 61
+)
+
+const (
+	attrLogAppendTime = 1 << 3
+	attrTransactional = 1 << 4
+	attrControl       = 1 << 5
+)
+
+// dirtyExpire is how long the operating system keeps a written page in memory before
+// it is flushed (Linux' vm.dirty_expire_centisecs of 30 s). Kafka itself flushes only
+// by flush.messages and flush.ms, which are off by default.
+const dirtyExpire = 30 * time.Second
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// batch is one record batch, shared by all replicas that hold it; its bytes never
+// change after the leader has assigned its offset.
+type batch struct {
+	data          []byte
+	base, last    int64
+	epoch         int32
+	maxTime       int64
+	producerID    int64
+	producerEpoch int16
+	sequence      int32
+	count         int32
+	attributes    int16
+}
+
+// lastSequence wraps as Kafka's sequence numbers do.
+func (b *batch) lastSequence() int32 { return addSequence(b.sequence, b.count-1) }
+
+func addSequence(seq, n int32) int32 {
+	return int32((int64(seq) + int64(n)) & 0x7fffffff)
+}
+
+// Why a batch is refused.
+var (
+	errCorrupt       = errors.New("corrupt batch")
+	errInvalidRecord = errors.New("invalid record batch")
+	errOldMagic      = errors.New("unsupported message format")
+	errTooLarge      = errors.New("batch too large")
+)
+
+// parseBatches splits the records of a produce request. Kafka takes exactly one batch
+// a partition; an empty one is refused.
+func parseBatch(data []byte, maxBytes int) (*batch, error) {
+	if len(data) < batchHeader {
+		return nil, errCorrupt
+	}
+	if data[batchMagic] != 2 {
+		return nil, errOldMagic
+	}
+	be := binary.BigEndian
+	length := int(int32(be.Uint32(data[batchLength:]))) + 12
+	if length < batchHeader || length > len(data) {
+		return nil, errCorrupt
+	}
+	if length != len(data) {
+		return nil, errInvalidRecord
+	}
+	if length > maxBytes {
+		return nil, errTooLarge
+	}
+	if crc32.Checksum(data[batchAttributes:], castagnoli) != be.Uint32(data[batchCRC:]) {
+		return nil, errCorrupt
+	}
+	b := &batch{
+		data:          data,
+		attributes:    int16(be.Uint16(data[batchAttributes:])),
+		maxTime:       int64(be.Uint64(data[batchMaxTime:])),
+		producerID:    int64(be.Uint64(data[batchProducerID:])),
+		producerEpoch: int16(be.Uint16(data[batchProducerEp:])),
+		sequence:      int32(be.Uint32(data[batchSequence:])),
+		count:         int32(be.Uint32(data[batchCount:])),
+	}
+	delta := int32(be.Uint32(data[batchLastDelta:]))
+	if b.count <= 0 || delta != b.count-1 || b.attributes&attrControl != 0 {
+		return nil, errInvalidRecord
+	}
+	if b.attributes&7 == 0 && !recordsAddUp(data[batchHeader:], int(b.count)) {
+		return nil, errInvalidRecord
+	}
+	return b, nil
+}
+
+// recordsAddUp walks over the lengths of uncompressed records.
+func recordsAddUp(data []byte, count int) bool {
+	for range count {
+		n, size := binary.Varint(data)
+		if size <= 0 || n < 0 || n > int64(len(data)-size) {
+			return false
+		}
+		data = data[size+int(n):]
+	}
+	return len(data) == 0
+}
+
+// assign writes the offset and epoch into the batch, as the leader does on append.
+func (b *batch) assign(base int64, epoch int32) {
+	b.base, b.last, b.epoch = base, base+int64(b.count)-1, epoch
+	binary.BigEndian.PutUint64(b.data[batchBaseOffset:], uint64(base))
+	binary.BigEndian.PutUint32(b.data[batchLeaderEpoch:], uint32(epoch))
+}
+
+// stampAppendTime marks the batch with the broker's time; that changes the checksum.
+func (b *batch) stampAppendTime(ms int64) {
+	be := binary.BigEndian
+	b.attributes |= attrLogAppendTime
+	b.maxTime = ms
+	be.PutUint16(b.data[batchAttributes:], uint16(b.attributes))
+	be.PutUint64(b.data[batchMaxTime:], uint64(ms))
+	be.PutUint32(b.data[batchCRC:], crc32.Checksum(b.data[batchAttributes:], castagnoli))
+}
+
+// newBatch makes a batch of plain records, as a broker writes into __consumer_offsets.
+func newBatch(ms int64, records []GroupRecord) *batch {
+	var body []byte
+	for i, r := range records {
+		rec := kmsg.Record{OffsetDelta: int32(i), Key: r.Key, Value: r.Value}
+		rec.Length = int32(len(rec.AppendTo(nil)) - 1) // a zero length takes one byte
+		body = rec.AppendTo(body)
+	}
+	rb := kmsg.RecordBatch{
+		Length:          int32(batchHeader - 12 + len(body)),
+		Magic:           2,
+		LastOffsetDelta: int32(len(records) - 1),
+		FirstTimestamp:  ms,
+		MaxTimestamp:    ms,
+		ProducerID:      -1,
+		ProducerEpoch:   -1,
+		FirstSequence:   -1,
+		NumRecords:      int32(len(records)),
+		Records:         body,
+	}
+	data := rb.AppendTo(nil)
+	binary.BigEndian.PutUint32(data[batchCRC:], crc32.Checksum(data[batchAttributes:], castagnoli))
+	return &batch{data: data, maxTime: ms, producerID: -1, producerEpoch: -1, sequence: -1, count: int32(len(records))}
+}
+
+// groupRecords reads back what newBatch wrote.
+func (b *batch) groupRecords() []GroupRecord {
+	var out []GroupRecord
+	data := b.data[batchHeader:]
+	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
+	for range b.count {
+		n, size := binary.Varint(data)
+		if size <= 0 || n < 0 || n > int64(len(data)-size) {
+			return out
+		}
+		var rec kmsg.Record
+		if err := rec.ReadFrom(data[:size+int(n)]); err != nil {
+			return out
+		}
+		out = append(out, GroupRecord{Key: rec.Key, Value: rec.Value, Timestamp: first + rec.TimestampDelta64})
+		data = data[size+int(n):]
+	}
+	return out
+}
+
+// findTime is the offset and time of the first record at or after ms; a special time (-3)
+// asks for the record with the largest. Kafka unpacks compressed batches for this; here
+// they are answered with their first offset and largest time, so a reader begins a few
+// records early.
+func (b *batch) findTime(ms int64) (offset, at int64) {
+	if ms < 0 {
+		ms = b.maxTime
+	}
+	if b.attributes&(7|attrLogAppendTime) != 0 {
+		return b.base, b.maxTime
+	}
+	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
+	data := b.data[batchHeader:]
+	for i := range int64(b.count) {
+		n, size := binary.Varint(data)
+		if size <= 0 || n < 1 || n > int64(len(data)-size) {
+			break
+		}
+		// After the length: one byte of attributes, then the time delta.
+		delta, _ := binary.Varint(data[size+1 : size+int(n)])
+		if first+delta >= ms {
+			return b.base + i, first + delta
+		}
+		data = data[size+int(n):]
+	}
+	return b.base, b.maxTime
+}
+
+type logEntry struct {
+	b  *batch
+	at time.Duration // when this replica wrote it
+}
+
+type epochStart struct {
+	epoch int32
+	start int64
+}
+
+// partitionLog is one replica's log on its disk.
+type partitionLog struct {
+	topicID topicID
+	entries []logEntry
+	start   int64 // log start offset
+	next    int64 // log end offset
+	size    int64
+	epochs  []epochStart
+	// flushed: everything below is on the disk whatever happens.
+	flushed   int64
+	lastFlush time.Duration
+	// checkpoint is the high-water mark as written to the disk. Kafka writes it every
+	// five seconds and at a clean end; a restarted broker begins with it.
+	checkpoint int64
+	producers  map[int64]*producerState
+	// maxTimes[i] is the largest timestamp of entries[0..i], the time index.
+	maxTimes []int64
+}
+
+func newPartitionLog(id topicID) *partitionLog {
+	return &partitionLog{topicID: id, producers: map[int64]*producerState{}}
+}
+
+// append adds a batch that has its offset. The caller has checked that it follows.
+func (l *partitionLog) append(now time.Duration, b *batch) {
+	l.entries = append(l.entries, logEntry{b, now})
+	l.next = b.last + 1
+	l.size += int64(len(b.data))
+	if len(l.epochs) == 0 || l.epochs[len(l.epochs)-1].epoch < b.epoch {
+		l.epochs = append(l.epochs, epochStart{b.epoch, b.base})
+	}
+	top := b.maxTime
+	if n := len(l.maxTimes); n > 0 {
+		top = max(top, l.maxTimes[n-1])
+	}
+	l.maxTimes = append(l.maxTimes, top)
+	l.updateProducer(b)
+}
+
+// flush notes what flush.messages and flush.ms have put on the disk.
+func (l *partitionLog) flush(now time.Duration, s *topicSettings) {
+	if l.next-l.flushed >= s.flushMessages || (now-l.lastFlush).Milliseconds() >= s.flushMS {
+		l.flushed, l.lastFlush = l.next, now
+	}
+}
+
+// loseUnflushed cuts the log to what was on the disk when the power went.
+func (l *partitionLog) loseUnflushed(now time.Duration) {
+	n := len(l.entries)
+	for n > 0 && l.entries[n-1].b.base >= l.flushed && now-l.entries[n-1].at < dirtyExpire {
+		n--
+	}
+	if n < len(l.entries) {
+		l.truncate(l.entries[n].b.base)
+	}
+	l.checkpoint = min(l.checkpoint, l.next)
+}
+
+// find is the index of the first entry whose last offset is at least offset.
+func (l *partitionLog) find(offset int64) int {
+	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].b.last >= offset })
+}
+
+// truncate removes everything from offset on; a batch that contains it goes whole.
+func (l *partitionLog) truncate(offset int64) {
+	if offset >= l.next {
+		// An epoch that began at the end of the log, with nothing in it, goes all the same.
+		for len(l.epochs) > 0 && l.epochs[len(l.epochs)-1].start >= offset {
+			l.epochs = l.epochs[:len(l.epochs)-1]
+		}
+		return
+	}
+	i := l.find(offset)
+	for _, e := range l.entries[i:] {
+		l.size -= int64(len(e.b.data))
+	}
+	if i < len(l.entries) {
+		l.next = max(l.entries[i].b.base, l.start)
+	} else {
+		l.next = max(offset, l.start)
+	}
+	clear(l.entries[i:])
+	l.entries = l.entries[:i]
+	l.maxTimes = l.maxTimes[:i]
+	for len(l.epochs) > 0 && l.epochs[len(l.epochs)-1].start >= l.next {
+		l.epochs = l.epochs[:len(l.epochs)-1]
+	}
+	l.flushed = min(l.flushed, l.next)
+	l.checkpoint = min(l.checkpoint, l.next)
+	l.rebuildProducers()
+}
+
+// reset empties the log and lets it begin at an offset: a follower that is behind its
+// leader's log start.
+func (l *partitionLog) reset(offset int64) {
+	*l = partitionLog{topicID: l.topicID, start: offset, next: offset, flushed: offset, checkpoint: offset, producers: map[int64]*producerState{}, lastFlush: l.lastFlush}
+}
+
+// advanceStart moves the log start offset and drops batches that lie wholly before it.
+func (l *partitionLog) advanceStart(offset int64) {
+	if offset <= l.start {
+		return
+	}
+	l.start = offset
+	i := 0
+	for i < len(l.entries) && l.entries[i].b.last < offset {
+		l.size -= int64(len(l.entries[i].b.data))
+		i++
+	}
+	if i > 0 {
+		l.entries = slices.Clone(l.entries[i:])
+		l.maxTimes = slices.Clone(l.maxTimes[i:])
+	}
+	l.next = max(l.next, offset)
+	for len(l.epochs) > 1 && l.epochs[1].start <= offset {
+		l.epochs = l.epochs[1:]
+	}
+	if len(l.epochs) > 0 {
+		l.epochs = slices.Clone(l.epochs)
+		l.epochs[0].start = max(l.epochs[0].start, offset)
+	}
+}
+
+// lastEpoch is the leader epoch of the last batch, -1 for an empty log.
+func (l *partitionLog) lastEpoch() int32 {
+	if len(l.epochs) == 0 {
+		return -1
+	}
+	return l.epochs[len(l.epochs)-1].epoch
+}
+
+// endOffsetFor is the largest epoch that is not after the asked one, and the offset
+// where it ends (KIP-101, KIP-279). An epoch of -1 says that nothing is known.
+func (l *partitionLog) endOffsetFor(epoch int32) (int32, int64) {
+	if epoch < 0 || len(l.epochs) == 0 {
+		return -1, -1
+	}
+	if epoch == l.lastEpoch() {
+		return epoch, l.next
+	}
+	if epoch > l.lastEpoch() {
+		return -1, -1
+	}
+	i := sort.Search(len(l.epochs), func(i int) bool { return l.epochs[i].epoch > epoch })
+	if i == 0 {
+		// All known epochs are later: the log begins with the first of them.
+		return epoch, l.epochs[0].start
+	}
+	return l.epochs[i-1].epoch, l.epochs[i].start
+}
+
+// epochAt is the leader epoch in which an offset was written, -1 for unknown.
+func (l *partitionLog) epochAt(offset int64) int32 {
+	i := sort.Search(len(l.epochs), func(i int) bool { return l.epochs[i].start > offset })
+	if i == 0 {
+		return -1
+	}
+	return l.epochs[i-1].epoch
+}
+
+// read collects batches from the one that contains offset, up to maxBytes and below
+// limit. The first batch is returned even when it is larger, if minOne says so.
+func (l *partitionLog) read(offset, limit int64, maxBytes int, minOne bool) (batches []*batch, size int) {
+	for i := l.find(offset); i < len(l.entries); i++ {
+		b := l.entries[i].b
+		if b.last >= limit {
+			break
+		}
+		if size+len(b.data) > maxBytes && (len(batches) > 0 || !minOne) {
+			break
+		}
+		batches = append(batches, b)
+		size += len(b.data)
+	}
+	return batches, size
+}
+
+// bytesFrom is the number of bytes that a read from offset below limit would find, at most enough.
+func (l *partitionLog) bytesFrom(offset, limit int64, enough int) int {
+	n := 0
+	for i := l.find(offset); i < len(l.entries) && n < enough; i++ {
+		if l.entries[i].b.last >= limit {
+			break
+		}
+		n += len(l.entries[i].b.data)
+	}
+	return n
+}

@@ -1,0 +1,273 @@
+package core
+
+// This file defines how a broker answers Produce, and how it writes for the group
+// coordinator.
+
+import (
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// produceState is a produce request whose partitions are answered one by one.
+type produceState struct {
+	resp    *kmsg.ProduceResponse
+	left    int
+	reply   func(kmsg.Response)
+	waiting []produceWait
+	sent    bool // every partition has been looked at
+	done    bool
+}
+
+type produceWait struct {
+	r    *replica
+	w    *produceWaiter
+	part *kmsg.ProduceResponseTopicPartition
+}
+
+func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(kmsg.Response)) {
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	s := &produceState{resp: resp, reply: reply}
+	badAcks := req.Acks != 0 && req.Acks != 1 && req.Acks != -1
+	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	for i := range req.Topics {
+		t, rt := &req.Topics[i], &resp.Topics[i]
+		rt.Topic = t.Topic
+		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
+		for j := range t.Partitions {
+			rp := &rt.Partitions[j]
+			*rp = kmsg.NewProduceResponseTopicPartition()
+			rp.Partition = t.Partitions[j].Partition
+			rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = -1, -1, -1
+			if badAcks {
+				rp.ErrorCode = codeInvalidRequiredAcks
+				continue
+			}
+			if req.TransactionID != nil {
+				rp.ErrorCode = codeUnsupportedVersion
+				continue
+			}
+			b.produceTo(from, s, req, partitionKey{t.Topic, t.Partitions[j].Partition}, t.Partitions[j].Records, rp)
+		}
+	}
+	if req.Acks == 0 {
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if p.ErrorCode != 0 {
+					// There is no answer to put the error in.
+					b.n.w.opts.CloseConn(b.n.id, from.ID)
+					reply(nil)
+					return
+				}
+			}
+		}
+		reply(nil)
+		return
+	}
+	if s.left == 0 {
+		b.finishProduce(from, s)
+		return
+	}
+	s.sent = true
+	b.n.after(time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond, func() {
+		if s.done {
+			return
+		}
+		for _, w := range s.waiting {
+			if w.part.ErrorCode == codePending {
+				w.r.forget(w.w)
+				w.part.ErrorCode = codeRequestTimedOut
+				w.part.BaseOffset = -1
+			}
+		}
+		b.finishProduce(from, s)
+	})
+}
+
+// codePending marks a partition that waits for its replicas; it never leaves the broker.
+const codePending int16 = -100
+
+func (b *broker) finishProduce(from ClientConn, s *produceState) {
+	s.done = true
+	seen := map[int32]bool{}
+	for _, t := range s.resp.Topics {
+		for _, p := range t.Partitions {
+			if id := p.CurrentLeader.LeaderID; id > 0 && !seen[id] && s.resp.GetVersion() >= 10 {
+				seen[id] = true
+				nb := kmsg.NewProduceResponseBroker()
+				nb.NodeID = id
+				nb.Host, nb.Port = b.n.w.opts.Address(from.Listener, id)
+				nb.Rack = b.rackOf(id)
+				s.resp.Brokers = append(s.resp.Brokers, nb)
+			}
+		}
+	}
+	s.reply(s.resp)
+}
+
+// nameLeader tells a client that came to the wrong broker who leads (KIP-951).
+func (b *broker) nameLeader(resp *kmsg.ProduceResponse, key partitionKey, part *kmsg.ProduceResponseTopicPartition) {
+	if resp.GetVersion() < 10 || part.ErrorCode != codeNotLeaderOrFollower {
+		return
+	}
+	if p := b.image().partition(key); p != nil {
+		part.CurrentLeader.LeaderID, part.CurrentLeader.LeaderEpoch = p.Leader, p.LeaderEpoch
+	}
+}
+
+func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRequest, key partitionKey, records []byte, part *kmsg.ProduceResponseTopicPartition) {
+	fail := func(code int16, message string) {
+		part.ErrorCode = code
+		if message != "" {
+			part.ErrorMessage = &message
+		}
+		b.nameLeader(s.resp, key, part)
+	}
+	r, code := b.leaderOf(key)
+	if code != 0 {
+		fail(code, "")
+		return
+	}
+	if key.topic == offsetsTopic {
+		fail(codeInvalidTopic, "")
+		return
+	}
+	if req.Acks == -1 && len(r.state.ISR) < r.effectiveMinISR() {
+		fail(codeNotEnoughReplicas, "")
+		return
+	}
+	bt, err := parseBatch(records, r.settings.maxMessageBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		fail(codeMessageTooLarge, "")
+		return
+	case errors.Is(err, errOldMagic):
+		fail(codeUnsupportedMessageFormat, "")
+		return
+	case errors.Is(err, errInvalidRecord):
+		fail(codeInvalidRecord, "One or more records have been rejected")
+		return
+	case err != nil:
+		fail(codeCorruptMessage, "")
+		return
+	case bt.attributes&attrTransactional != 0:
+		fail(codeInvalidRecord, "Transactions are not supported by this cluster")
+		return
+	}
+	if bt.producerID >= 0 {
+		duplicate, code := r.log.checkSequence(bt)
+		if code != 0 {
+			fail(code, "")
+			return
+		}
+		if duplicate != nil {
+			part.BaseOffset, part.LogStartOffset = duplicate.base, r.log.start
+			b.awaitISR(from, s, req, r, part, duplicate.last+1)
+			return
+		}
+	}
+	r.append(bt)
+	part.BaseOffset, part.LogStartOffset = bt.base, r.log.start
+	if r.settings.logAppendTime {
+		part.LogAppendTime = bt.maxTime
+	}
+	b.awaitISR(from, s, req, r, part, bt.last+1)
+}
+
+// awaitISR lets a partition of an acks=all request wait until offset is committed.
+func (b *broker) awaitISR(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) {
+	if req.Acks != -1 {
+		return
+	}
+	if r.hw >= offset {
+		if len(r.maximalISR()) < r.effectiveMinISR() {
+			part.ErrorCode = codeNotEnoughReplicasAfter
+		}
+		return
+	}
+	part.ErrorCode = codePending
+	s.left++
+	w := r.wait(offset, func(code int16) {
+		part.ErrorCode = code
+		if code != 0 {
+			part.BaseOffset = -1
+			b.nameLeader(s.resp, r.key, part)
+		}
+		s.left--
+		if s.left == 0 && s.sent && !s.done {
+			b.finishProduce(from, s)
+		}
+	})
+	s.waiting = append(s.waiting, produceWait{r, w, part})
+}
+
+// leaderOf finds the replica that this broker leads, or the code that says why not.
+func (b *broker) leaderOf(key partitionKey) (*replica, int16) {
+	r := b.replicas[key]
+	switch {
+	case r != nil && r.leading:
+		return r, 0
+	case r == nil && b.image().partition(key) == nil:
+		return nil, codeUnknownTopicOrPartition
+	}
+	return nil, codeNotLeaderOrFollower
+}
+
+// groupStorage is the GroupStorage of one broker process.
+type groupStorage struct{ b *broker }
+
+var _ GroupStorage = groupStorage{}
+
+// Append writes records of the group coordinator, with acks=all.
+func (g groupStorage) Append(partition int32, records []GroupRecord, done func(errorCode int16)) {
+	b := g.b
+	r, code := b.leaderOf(partitionKey{offsetsTopic, partition})
+	switch {
+	case code != 0:
+		done(codeNotLeaderOrFollower)
+		return
+	case len(r.state.ISR) < r.effectiveMinISR():
+		done(codeNotEnoughReplicas)
+		return
+	case len(records) == 0:
+		done(0)
+		return
+	}
+	bt := newBatch(b.n.w.wallMillis(b.n.w.now), records)
+	if len(bt.data) > r.settings.maxMessageBytes {
+		done(codeMessageTooLarge)
+		return
+	}
+	r.append(bt)
+	if r.hw > bt.last {
+		done(0)
+		return
+	}
+	settled := false
+	w := r.wait(bt.last+1, func(code int16) {
+		settled = true
+		done(code)
+		b.groupTimers()
+	})
+	b.n.after(b.n.cfg.ms("offsets.commit.timeout.ms"), func() {
+		if !settled {
+			settled = true
+			r.forget(w)
+			done(codeRequestTimedOut)
+			b.groupTimers()
+		}
+	})
+}
+
+// loadGroups hands the whole log of a partition of __consumer_offsets to the coordinator.
+func (b *broker) loadGroups(r *replica) {
+	if b.groups == nil {
+		return
+	}
+	var records []GroupRecord
+	for _, e := range r.log.entries {
+		records = append(records, e.b.groupRecords()...)
+	}
+	b.groups.Load(b.n.w.now, r.key.partition, records)
+}

@@ -1,0 +1,693 @@
+package core
+
+// This file defines KRaft: the replicated metadata log, its elections, and how every
+// node learns what is committed (KIP-595; timings and rules of Kafka 3.9, which has
+// no pre-vote, so a voter that comes back from a split unseats the leader).
+
+import (
+	"slices"
+	"time"
+)
+
+const (
+	// raftFetchMaxWait is how long the leader parks a fetch of the metadata log.
+	raftFetchMaxWait = 500 * time.Millisecond
+	// raftRetryBackoff is controller.quorum.retry.backoff.ms.
+	raftRetryBackoff = 20 * time.Millisecond
+	// raftElectionBackoffBase is the unit of the exponential backoff after a lost election.
+	raftElectionBackoffBase = 100 * time.Millisecond
+	// noOpInterval is metadata.max.idle.interval.ms: the active controller writes a
+	// record when it has nothing else to write, so offsets and the high-water mark move.
+	noOpInterval = 500 * time.Millisecond
+)
+
+// raftRole is what a node is in the quorum.
+//
+//	role        becomes     when
+//	unattached  follower    it learns a leader of its epoch
+//	unattached  candidate   election timeout (voters)
+//	follower    candidate   no successful fetch for fetch timeout (voters)
+//	follower    unattached  a vote request or answer with a higher epoch
+//	candidate   leader      a majority granted its vote
+//	candidate   candidate   election timeout or rejection by a majority, after a backoff
+//	candidate   follower    it learns the leader
+//	leader      resigned    no majority has fetched for 1.5 × fetch timeout (KAFKA-15489), or it shuts down
+//	leader      unattached  a higher epoch
+//	resigned    candidate   election timeout
+//
+// Observers (brokers that do not vote) are unattached or follower.
+type raftRole int8
+
+const (
+	unattached raftRole = iota
+	follower
+	candidate
+	leader
+	resigned
+)
+
+// raftDisk is written through before anything is answered, so it survives a power cut.
+type raftDisk struct {
+	epoch int32
+	voted int32 // 0 for nobody
+	log   []metaEntry
+}
+
+type metaEntry struct {
+	epoch int32
+	rec   any
+}
+
+type raft struct {
+	n    *node
+	disk *raftDisk
+
+	role     raftRole
+	leaderID int32 // -1 for unknown
+	hw       int64 // offsets below are committed
+	applied  int64 // offsets below are in the image
+	image    *image
+
+	timer        uint64        // number of the election or fetch timer in force
+	deadline     time.Duration // when that timer ends
+	fetchSerial  uint64        // number of the fetch loop in force
+	lastContact  time.Duration
+	electionTry  int
+	granted      map[int32]bool
+	rejected     map[int32]bool
+	voterOffsets map[int32]int64 // as leader
+	voterContact map[int32]time.Duration
+	// observerOffsets is how far every other node has fetched; a fetch at an offset
+	// says that everything below is applied there, up to the high-water mark it was told.
+	told       map[int32]int64
+	epochStart int64
+	activated  bool
+	parked     []*parkedRaftFetch
+	commits    []commitWaiter
+}
+
+type commitWaiter struct {
+	offset int64
+	done   func(ok bool)
+}
+
+type parkedRaftFetch struct {
+	req     *raftFetch
+	respond func(any, int)
+	done    bool
+}
+
+// The messages of the quorum.
+type (
+	raftVote struct {
+		epoch, candidate int32
+		lastEpoch        int32
+		endOffset        int64
+	}
+	raftVoteAnswer struct {
+		epoch, leader int32
+		granted       bool
+	}
+	raftBegin struct{ epoch, leader int32 }
+	raftEnd   struct {
+		epoch, leader int32
+		successors    []int32
+	}
+	raftAck   struct{ epoch, leader int32 }
+	raftFetch struct {
+		from      int32
+		voter     bool
+		epoch     int32
+		offset    int64
+		lastEpoch int32
+	}
+	raftFetchAnswer struct {
+		epoch, leader int32
+		notLeader     bool
+		diverges      bool
+		truncateTo    int64
+		entries       []metaEntry
+		hw            int64
+	}
+)
+
+func newRaft(n *node) *raft {
+	return &raft{n: n, disk: &n.disk.raft, leaderID: -1, image: newImage()}
+}
+
+func (r *raft) end() int64 { return int64(len(r.disk.log)) }
+
+func (r *raft) lastEpoch() int32 {
+	if len(r.disk.log) == 0 {
+		return 0
+	}
+	return r.disk.log[len(r.disk.log)-1].epoch
+}
+
+func (r *raft) fetchTimeout() time.Duration    { return r.n.cfg.quorumFetchTimeout }
+func (r *raft) electionTimeout() time.Duration { return r.n.cfg.quorumElectionTimeout }
+
+func (r *raft) majority() int { return len(r.n.w.voters)/2 + 1 }
+
+func (r *raft) start() {
+	if r.n.isVoter && len(r.n.w.voters) == 1 {
+		r.toCandidate()
+		return
+	}
+	r.toUnattached(r.disk.epoch)
+}
+
+// arm replaces the one timer of the role.
+func (r *raft) arm(d time.Duration, fn func()) {
+	r.timer++
+	serial := r.timer
+	r.deadline = r.n.w.now + d
+	r.n.after(d, func() {
+		if r.timer == serial {
+			fn()
+		}
+	})
+}
+
+func (r *raft) leaveLeadership() {
+	if r.role != leader {
+		return
+	}
+	parked := r.parked
+	r.parked = nil
+	for _, p := range parked {
+		if !p.done {
+			p.done = true
+			p.respond(&raftFetchAnswer{epoch: r.disk.epoch, leader: r.leaderID, notLeader: true}, 100)
+		}
+	}
+	waiters := r.commits
+	r.commits = nil
+	for _, c := range waiters {
+		c.done(false)
+	}
+	if r.n.ctl != nil {
+		r.n.ctl = nil
+		r.n.w.emit(Event{Kind: EventResigned, Node: r.n.id, Epoch: r.disk.epoch})
+	}
+}
+
+func (r *raft) setEpoch(epoch int32) {
+	if epoch > r.disk.epoch {
+		r.disk.epoch = epoch
+		r.disk.voted = 0
+	}
+}
+
+func (r *raft) toUnattached(epoch int32) {
+	// A follower or candidate that only learns of a higher epoch keeps what is left of
+	// its timer, so a voter that asks again and again cannot put off the others.
+	timeout := r.electionTimeout() + r.n.w.random(r.electionTimeout())
+	if r.role == follower || r.role == candidate {
+		timeout = max(0, r.deadline-r.n.w.now)
+	}
+	r.leaveLeadership()
+	r.setEpoch(epoch)
+	r.role = unattached
+	r.leaderID = -1
+	r.fetchSerial++
+	if r.n.isVoter {
+		r.arm(timeout, r.toCandidate)
+	} else {
+		r.timer++
+	}
+	// A node without a leader asks any voter who leads; for voters that are up to
+	// date this changes nothing, because the answer only names a leader.
+	r.fetchAnyVoter(r.fetchSerial)
+}
+
+func (r *raft) toFollower(epoch, leaderID int32) {
+	if r.role == follower && r.disk.epoch == epoch && r.leaderID == leaderID {
+		return
+	}
+	r.leaveLeadership()
+	r.setEpoch(epoch)
+	r.role = follower
+	r.leaderID = leaderID
+	r.electionTry = 0
+	r.lastContact = r.n.w.now
+	r.armFetchTimeout()
+	r.fetchSerial++
+	r.fetchLeader(r.fetchSerial)
+}
+
+func (r *raft) armFetchTimeout() {
+	if !r.n.isVoter {
+		return
+	}
+	r.arm(r.fetchTimeout(), r.toCandidate)
+}
+
+func (r *raft) toCandidate() {
+	r.leaveLeadership()
+	r.disk.epoch++
+	r.disk.voted = r.n.id
+	r.role = candidate
+	r.leaderID = -1
+	r.fetchSerial++
+	r.granted = map[int32]bool{r.n.id: true}
+	r.rejected = map[int32]bool{}
+	r.electionTry++
+	if len(r.granted) >= r.majority() {
+		r.toLeader()
+		return
+	}
+	r.arm(r.electionTimeout()+r.n.w.random(r.electionTimeout()), r.electionLost)
+	vote := &raftVote{r.disk.epoch, r.n.id, r.lastEpoch(), r.end()}
+	for _, v := range r.n.w.voters {
+		if v != r.n.id {
+			r.requestVote(v, vote)
+		}
+	}
+}
+
+func (r *raft) requestVote(v int32, vote *raftVote) {
+	r.n.call(v, chanRaft, vote, 100, r.n.cfg.quorumRequestTimeout, func(resp any, err error) {
+		if r.role != candidate || r.disk.epoch != vote.epoch {
+			return
+		}
+		if err != nil {
+			r.n.after(raftRetryBackoff, func() {
+				if r.role == candidate && r.disk.epoch == vote.epoch && !r.granted[v] && !r.rejected[v] {
+					r.requestVote(v, vote)
+				}
+			})
+			return
+		}
+		a := resp.(*raftVoteAnswer)
+		if r.observe(a.epoch, a.leader) {
+			return
+		}
+		if a.granted {
+			r.granted[v] = true
+			if len(r.granted) >= r.majority() {
+				r.toLeader()
+			}
+			return
+		}
+		r.rejected[v] = true
+		if len(r.n.w.voters)-len(r.rejected) < r.majority() {
+			r.electionLost()
+		}
+	})
+}
+
+// electionLost waits Kafka's binary exponential backoff and tries again.
+func (r *raft) electionLost() {
+	steps := int64(2) << min(10, r.electionTry-1)
+	backoff := min(r.n.cfg.quorumElectionBackoff, raftElectionBackoffBase*time.Duration(1+r.n.w.rng.Int64N(steps)))
+	r.arm(backoff, r.toCandidate)
+}
+
+func (r *raft) toLeader() {
+	r.role = leader
+	r.leaderID = r.n.id
+	r.electionTry = 0
+	r.activated = false
+	r.timer++
+	r.fetchSerial++
+	r.voterOffsets = map[int32]int64{}
+	r.voterContact = map[int32]time.Duration{}
+	r.told = map[int32]int64{}
+	for _, v := range r.n.w.voters {
+		r.voterContact[v] = r.n.w.now
+	}
+	r.epochStart = r.end()
+	r.append(&leaderChangeRecord{r.n.id})
+	r.checkQuorum(r.disk.epoch)
+	begin := &raftBegin{r.disk.epoch, r.n.id}
+	for _, v := range r.n.w.voters {
+		if v != r.n.id {
+			r.announce(v, begin)
+		}
+	}
+	r.noOpLoop(r.disk.epoch)
+}
+
+func (r *raft) announce(v int32, begin *raftBegin) {
+	r.n.call(v, chanRaft, begin, 100, r.n.cfg.quorumRequestTimeout, func(resp any, err error) {
+		if r.role != leader || r.disk.epoch != begin.epoch {
+			return
+		}
+		if err != nil {
+			r.n.after(raftRetryBackoff, func() {
+				if r.role == leader && r.disk.epoch == begin.epoch {
+					r.announce(v, begin)
+				}
+			})
+			return
+		}
+		a := resp.(*raftAck)
+		r.observe(a.epoch, a.leader)
+	})
+}
+
+// checkQuorum resigns when no majority has fetched for 1.5 × fetch timeout.
+func (r *raft) checkQuorum(epoch int32) {
+	if r.role != leader || r.disk.epoch != epoch || len(r.n.w.voters) == 1 {
+		return
+	}
+	limit := r.fetchTimeout() * 3 / 2
+	var contacts []time.Duration
+	for _, v := range r.n.w.voters {
+		if v == r.n.id {
+			contacts = append(contacts, r.n.w.now)
+		} else {
+			contacts = append(contacts, r.voterContact[v])
+		}
+	}
+	slices.Sort(contacts)
+	last := contacts[len(contacts)-r.majority()]
+	if r.n.w.now-last >= limit {
+		r.resign(false)
+		return
+	}
+	r.n.after(last+limit-r.n.w.now, func() { r.checkQuorum(epoch) })
+}
+
+// resign gives up the leadership of the quorum. A process that ends tells the others,
+// and the most advanced of them stands for election at once (EndQuorumEpoch).
+func (r *raft) resign(ending bool) {
+	if r.role != leader {
+		return
+	}
+	successors := without(r.n.w.voters, r.n.id)
+	slices.SortStableFunc(successors, func(a, b int32) int {
+		return int(r.voterOffsets[b] - r.voterOffsets[a])
+	})
+	r.leaveLeadership()
+	r.role = resigned
+	r.leaderID = -1
+	end := &raftEnd{r.disk.epoch, r.n.id, successors}
+	for _, v := range successors {
+		r.n.call(v, chanRaft, end, 100, r.n.cfg.quorumRequestTimeout, func(resp any, err error) {
+			if err == nil {
+				a := resp.(*raftAck)
+				r.observe(a.epoch, a.leader)
+			}
+		})
+	}
+	if ending {
+		r.timer++
+		return
+	}
+	r.arm(r.electionTimeout()+r.n.w.random(r.electionTimeout()), r.toCandidate)
+}
+
+// observe takes note of an epoch and leader that another node named. It reports
+// whether this node changed its role.
+func (r *raft) observe(epoch, leaderID int32) bool {
+	switch {
+	case epoch > r.disk.epoch && leaderID > 0 && leaderID != r.n.id:
+		r.toFollower(epoch, leaderID)
+		return true
+	case epoch > r.disk.epoch:
+		r.toUnattached(epoch)
+		return true
+	case epoch == r.disk.epoch && leaderID > 0 && leaderID != r.n.id && r.leaderID == -1 && r.role != leader && r.role != resigned:
+		r.toFollower(epoch, leaderID)
+		return true
+	}
+	return false
+}
+
+func (r *raft) noOpLoop(epoch int32) {
+	last := r.end()
+	r.n.after(noOpInterval, func() {
+		if r.role != leader || r.disk.epoch != epoch {
+			return
+		}
+		if r.activated && r.end() == last {
+			r.append(&noOpRecord{})
+		}
+		r.noOpLoop(epoch)
+	})
+}
+
+// append writes a record as the leader and returns its offset.
+func (r *raft) append(rec any) int64 {
+	offset := r.end()
+	r.disk.log = append(r.disk.log, metaEntry{r.disk.epoch, rec})
+	// Everything appended in one turn of the loop leaves in one answer.
+	r.n.after(0, func() {
+		if r.role == leader {
+			r.wakeFetches()
+			r.advance()
+		}
+	})
+	return offset
+}
+
+// advance moves the high-water mark of the leader: the largest offset that a majority has.
+func (r *raft) advance() {
+	ends := []int64{}
+	for _, v := range r.n.w.voters {
+		if v == r.n.id {
+			ends = append(ends, r.end())
+		} else {
+			ends = append(ends, r.voterOffsets[v])
+		}
+	}
+	slices.Sort(ends)
+	committed := ends[len(ends)-r.majority()]
+	if committed > r.hw && committed > r.epochStart {
+		r.commit(committed)
+	}
+}
+
+// commit applies what is below the new high-water mark.
+func (r *raft) commit(hw int64) {
+	hw = min(hw, r.end())
+	if hw <= r.hw {
+		return
+	}
+	r.hw = hw
+	d := newDelta()
+	for ; r.applied < hw; r.applied++ {
+		r.image.apply(r.applied, r.disk.log[r.applied].rec, d)
+	}
+	if r.n.broker != nil {
+		r.n.broker.metadataChanged(d)
+	}
+	if r.role != leader {
+		return
+	}
+	if !r.activated && hw > r.epochStart {
+		r.activated = true
+		r.n.becomeController()
+	}
+	waiters := r.commits
+	i := 0
+	for i < len(waiters) && waiters[i].offset < hw {
+		i++
+	}
+	r.commits = slices.Clone(waiters[i:])
+	for _, c := range waiters[:i] {
+		c.done(true)
+	}
+}
+
+// whenCommitted calls done(true) once the offset is committed, or done(false) when the
+// leadership ends before.
+func (r *raft) whenCommitted(offset int64, done func(ok bool)) {
+	if offset < r.hw {
+		done(true)
+		return
+	}
+	r.commits = append(r.commits, commitWaiter{offset, done})
+}
+
+func (r *raft) handle(req any, respond func(any, int)) {
+	switch m := req.(type) {
+	case *raftVote:
+		respond(r.handleVote(m), 100)
+	case *raftBegin:
+		r.observe(m.epoch, m.leader)
+		respond(&raftAck{r.disk.epoch, r.leaderID}, 100)
+	case *raftEnd:
+		r.handleEnd(m)
+		respond(&raftAck{r.disk.epoch, r.leaderID}, 100)
+	case *raftFetch:
+		r.handleFetch(m, respond)
+	}
+}
+
+func (r *raft) handleVote(m *raftVote) *raftVoteAnswer {
+	if m.epoch < r.disk.epoch {
+		return &raftVoteAnswer{r.disk.epoch, r.leaderID, false}
+	}
+	if m.epoch > r.disk.epoch {
+		r.toUnattached(m.epoch)
+	}
+	upToDate := m.lastEpoch > r.lastEpoch() || m.lastEpoch == r.lastEpoch() && m.endOffset >= r.end()
+	grant := r.role == unattached && upToDate && (r.disk.voted == 0 || r.disk.voted == m.candidate)
+	if grant && r.disk.voted == 0 {
+		r.disk.voted = m.candidate
+		r.arm(r.electionTimeout()+r.n.w.random(r.electionTimeout()), r.toCandidate)
+	}
+	return &raftVoteAnswer{r.disk.epoch, r.leaderID, grant}
+}
+
+func (r *raft) handleEnd(m *raftEnd) {
+	if m.epoch < r.disk.epoch {
+		return
+	}
+	if m.epoch > r.disk.epoch {
+		r.toUnattached(m.epoch)
+	}
+	if !r.n.isVoter || r.role == leader || r.role == candidate {
+		return
+	}
+	// The first of the successors stands at once, the others after a growing backoff.
+	position := slices.Index(m.successors, r.n.id)
+	if position <= 0 {
+		r.arm(0, r.toCandidate)
+		return
+	}
+	steps := int64(2) << min(10, position-1)
+	r.arm(min(r.n.cfg.quorumElectionBackoff, raftElectionBackoffBase*time.Duration(1+r.n.w.rng.Int64N(steps))), r.toCandidate)
+}
+
+func (r *raft) handleFetch(m *raftFetch, respond func(any, int)) {
+	if m.epoch > r.disk.epoch {
+		r.observe(m.epoch, -1)
+	}
+	if r.role != leader || m.epoch < r.disk.epoch {
+		respond(&raftFetchAnswer{epoch: r.disk.epoch, leader: r.leaderID, notLeader: true}, 100)
+		return
+	}
+	if m.offset > r.end() || m.offset > 0 && r.disk.log[m.offset-1].epoch != m.lastEpoch {
+		to := min(m.offset, r.end())
+		for to > 0 && r.disk.log[to-1].epoch > m.lastEpoch {
+			to--
+		}
+		if to == m.offset {
+			to--
+		}
+		respond(&raftFetchAnswer{epoch: r.disk.epoch, leader: r.n.id, diverges: true, truncateTo: to}, 100)
+		return
+	}
+	if m.voter {
+		r.voterContact[m.from] = r.n.w.now
+		if m.offset > r.voterOffsets[m.from] {
+			r.voterOffsets[m.from] = m.offset
+			r.advance()
+			if r.role != leader {
+				respond(&raftFetchAnswer{epoch: r.disk.epoch, leader: r.leaderID, notLeader: true}, 100)
+				return
+			}
+		}
+	}
+	p := &parkedRaftFetch{req: m, respond: respond}
+	if m.offset < r.end() {
+		r.answer(p)
+		return
+	}
+	r.parked = append(r.parked, p)
+	r.n.after(raftFetchMaxWait, func() {
+		if !p.done && r.role == leader {
+			r.parked = slices.DeleteFunc(r.parked, func(q *parkedRaftFetch) bool { return q == p })
+			r.answer(p)
+		}
+	})
+}
+
+func (r *raft) answer(p *parkedRaftFetch) {
+	p.done = true
+	r.told[p.req.from] = min(r.hw, r.end())
+	entries := r.disk.log[p.req.offset:len(r.disk.log):len(r.disk.log)]
+	p.respond(&raftFetchAnswer{epoch: r.disk.epoch, leader: r.n.id, entries: entries, hw: r.hw}, 200+100*len(entries))
+}
+
+func (r *raft) wakeFetches() {
+	parked := r.parked
+	r.parked = nil
+	for _, p := range parked {
+		if p.req.offset < r.end() {
+			r.answer(p)
+		} else {
+			r.parked = append(r.parked, p)
+		}
+	}
+}
+
+// fetchLeader is the endless loop of a follower or observer.
+func (r *raft) fetchLeader(serial uint64) {
+	if serial != r.fetchSerial {
+		return
+	}
+	r.fetch(r.leaderID, serial, func(ok bool) {
+		switch {
+		case serial != r.fetchSerial:
+		case ok:
+			r.fetchLeader(serial)
+		case !r.n.isVoter && r.n.w.now-r.lastContact >= r.fetchTimeout():
+			// An observer that does not get through asks whom the others follow.
+			r.fetchAnyVoter(serial)
+		default:
+			r.n.after(raftRetryBackoff, func() { r.fetchLeader(serial) })
+		}
+	})
+}
+
+// fetchAnyVoter asks a voter, who answers with the leader's name.
+func (r *raft) fetchAnyVoter(serial uint64) {
+	others := without(r.n.w.voters, r.n.id)
+	if serial != r.fetchSerial || len(others) == 0 {
+		return
+	}
+	v := others[r.n.w.rng.IntN(len(others))]
+	r.fetch(v, serial, func(ok bool) {
+		if serial != r.fetchSerial {
+			return
+		}
+		if ok {
+			r.fetchLeader(serial)
+			return
+		}
+		r.n.after(raftRetryBackoff*5, func() { r.fetchAnyVoter(serial) })
+	})
+}
+
+func (r *raft) fetch(to int32, serial uint64, done func(ok bool)) {
+	req := &raftFetch{r.n.id, r.n.isVoter, r.disk.epoch, r.end(), r.lastEpoch()}
+	r.n.call(to, chanRaft, req, 150, r.n.cfg.quorumRequestTimeout, func(resp any, err error) {
+		if serial != r.fetchSerial {
+			return
+		}
+		if err != nil {
+			done(false)
+			return
+		}
+		a := resp.(*raftFetchAnswer)
+		if a.epoch < r.disk.epoch || r.observe(a.epoch, a.leader) {
+			done(false)
+			return
+		}
+		if a.notLeader {
+			if a.leader > 0 && a.leader != r.leaderID && !r.n.isVoter {
+				r.toFollower(a.epoch, a.leader)
+			}
+			done(false)
+			return
+		}
+		if r.role != follower || to != r.leaderID {
+			done(false)
+			return
+		}
+		r.lastContact = r.n.w.now
+		r.armFetchTimeout()
+		if a.diverges {
+			r.disk.log = slices.Clone(r.disk.log[:max(a.truncateTo, r.hw)])
+		} else {
+			r.disk.log = append(r.disk.log, a.entries...)
+			r.commit(a.hw)
+		}
+		done(true)
+	})
+}

@@ -1,0 +1,402 @@
+package core
+
+// This file defines a replica, above all as a leader: appending, the in-sync
+// replicas, the high-water mark, and who waits for it.
+
+import (
+	"slices"
+	"time"
+)
+
+// replica is a broker's part in one partition.
+//
+//	role      becomes    when metadata says
+//	-         leader     leader = this broker, higher leader epoch
+//	-         follower   leader = another or none, higher leader epoch
+//	leader    follower   the same
+//	follower  leader     the same
+//	any       gone       this broker is no replica any more, or the topic is deleted
+type replica struct {
+	b        *broker
+	key      partitionKey
+	log      *partitionLog
+	hw       int64
+	state    *PartitionState // as metadata or an AlterPartition answer gave it
+	epoch    int32           // leader epoch in force, -1 for none
+	leading  bool
+	settings *topicSettings
+
+	// As leader:
+	epochStart int64
+	remotes    map[int32]*remote
+	pendingISR []int32 // asked for, not yet answered; nil for none
+	waiters    []*produceWaiter
+	parked     []*clientFetch
+
+	// As follower:
+	fetcher *fetcher
+}
+
+// remote is what a leader knows of a follower.
+type remote struct {
+	id  int32
+	end int64 // its log end offset, -1 for unknown
+	// lastCaughtUp is when it last had everything (KIP-16: a follower is out of sync
+	// when that is longer ago than replica.lag.time.max.ms).
+	lastCaughtUp time.Duration
+	lastFetch    time.Duration
+	lastFetchEnd int64 // the leader's log end at its last fetch
+	session      *followerSession
+	queued       bool // in the session's list of partitions with news
+	marked       bool // in its list of those whose high-water mark moved
+}
+
+// produceWaiter waits until the high-water mark has reached offset.
+type produceWaiter struct {
+	offset int64
+	done   func(code int16)
+}
+
+// maximalISR is the set that the high-water mark waits for: what is committed and what
+// has been asked for (KIP-497).
+func (r *replica) maximalISR() []int32 {
+	if r.pendingISR == nil {
+		return r.state.ISR
+	}
+	all := slices.Clone(r.state.ISR)
+	for _, id := range r.pendingISR {
+		if !slices.Contains(all, id) {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
+func (r *replica) becomeLeader(p *PartitionState) {
+	if r.state != nil && p.PartitionEpoch <= r.state.PartitionEpoch && r.leading && r.epoch == p.LeaderEpoch {
+		return
+	}
+	newEpoch := !r.leading || p.LeaderEpoch > r.epoch
+	wasLeading := r.leading
+	r.stopFetching()
+	r.state = p
+	r.leading = true
+	r.pendingISR = nil
+	if newEpoch {
+		r.epoch = p.LeaderEpoch
+		r.epochStart = r.log.next
+		if n := len(r.log.epochs); n == 0 || r.log.epochs[n-1].epoch < r.epoch {
+			// The epoch begins here even if nothing is ever written in it.
+			for n > 0 && r.log.epochs[n-1].start >= r.log.next {
+				n--
+			}
+			r.log.epochs = append(r.log.epochs[:n], epochStart{r.epoch, r.log.next})
+		}
+	}
+	old := r.remotes
+	r.remotes = map[int32]*remote{}
+	now := r.b.n.w.now
+	for _, id := range p.Replicas {
+		if id == r.b.n.id {
+			continue
+		}
+		if f := old[id]; f != nil && !newEpoch {
+			r.remotes[id] = f
+			continue
+		}
+		f := &remote{id: id, end: -1, lastFetchEnd: -1}
+		switch {
+		case slices.Contains(p.ISR, id):
+			f.lastCaughtUp = now
+		default:
+			f.lastCaughtUp = -r.b.n.cfg.replicaLag - 1
+		}
+		if f0 := old[id]; f0 != nil {
+			f0.session = nil
+		}
+		r.remotes[id] = f
+	}
+	if r.key.topic == offsetsTopic && !wasLeading {
+		r.b.loadGroups(r)
+	}
+	r.advance()
+}
+
+func (r *replica) becomeFollower(p *PartitionState) {
+	if r.state != nil && p.PartitionEpoch <= r.state.PartitionEpoch && r.epoch >= p.LeaderEpoch {
+		return
+	}
+	newEpoch := p.LeaderEpoch > r.epoch || r.leading
+	r.state = p
+	if newEpoch {
+		r.epoch = p.LeaderEpoch
+	}
+	r.stopLeading(codeNotLeaderOrFollower)
+	if newEpoch {
+		r.stopFetching()
+	}
+	if p.Leader > 0 && r.fetcher == nil {
+		r.b.fetcher(p.Leader).add(r)
+	}
+}
+
+// stopLeading answers everyone who waits on this leader.
+func (r *replica) stopLeading(code int16) {
+	if !r.leading {
+		return
+	}
+	r.leading = false
+	r.pendingISR = nil
+	delete(r.b.isr.unsent, r.key)
+	for _, f := range r.remotes {
+		f.session = nil
+	}
+	r.remotes = nil
+	waiters := r.waiters
+	r.waiters = nil
+	for _, w := range waiters {
+		w.done(code)
+	}
+	parked := r.parked
+	r.parked = nil
+	for _, f := range parked {
+		f.answer()
+	}
+	if r.key.topic == offsetsTopic && r.b.groups != nil {
+		r.b.groups.Unload(r.b.n.w.now, r.key.partition)
+	}
+}
+
+// effectiveMinISR is min.insync.replicas, but not more than there are replicas.
+func (r *replica) effectiveMinISR() int { return min(r.settings.minISR, len(r.state.Replicas)) }
+
+// append writes a batch as the leader. The caller has checked it.
+func (r *replica) append(b *batch) {
+	now := r.b.n.w.now
+	if r.settings.logAppendTime {
+		b.stampAppendTime(r.b.n.w.wallMillis(now))
+	}
+	b.assign(r.log.next, r.epoch)
+	r.log.append(now, b)
+	r.log.flush(now, r.settings)
+	for _, id := range r.state.Replicas {
+		f := r.remotes[id]
+		if f == nil || f.session == nil || f.queued {
+			continue
+		}
+		// Until this moment it had everything, as of its last fetch.
+		f.lastCaughtUp = max(f.lastCaughtUp, f.session.lastFetch)
+		f.session.queue(f, r)
+	}
+	r.advance()
+}
+
+// eligible: metadata allows the broker in the in-sync replicas (KIP-841).
+func (r *replica) eligible(id int32) bool { return r.b.image().brokers[id].active() }
+
+// caughtUp: a follower that has everything, or had so less than
+// replica.lag.time.max.ms ago.
+func (r *replica) caughtUp(f *remote) bool {
+	return f.end == r.log.next || r.b.n.w.now-f.lastCaughtUp <= r.b.n.cfg.replicaLag
+}
+
+// advance moves the high-water mark: the smallest log end of the maximal ISR. Kafka also
+// waits for a follower outside it that was caught up within the lag time and may join:
+// this is why the partitions of a leader stall when a broker that was cut off for less
+// than that is unfenced before its fetchers have come back to life.
+func (r *replica) advance() {
+	hw := r.log.next
+	isr := r.maximalISR()
+	for _, f := range r.remotes {
+		if f.end < hw && (slices.Contains(isr, f.id) || r.eligible(f.id) && r.caughtUp(f)) {
+			hw = f.end
+		}
+	}
+	if hw <= r.hw {
+		return
+	}
+	r.hw = hw
+	for _, f := range r.remotes {
+		if f.session != nil {
+			f.session.mark(f, r)
+		}
+	}
+	i := 0
+	for i < len(r.waiters) && r.waiters[i].offset <= hw {
+		i++
+	}
+	if i > 0 {
+		ready := r.waiters[:i:i]
+		r.waiters = r.waiters[i:]
+		code := int16(0)
+		if len(isr) < r.effectiveMinISR() {
+			code = codeNotEnoughReplicasAfter
+		}
+		for _, w := range ready {
+			w.done(code)
+		}
+	}
+	r.wakeClients()
+}
+
+// wakeClients completes parked fetches that have enough now, at the end of this turn.
+func (r *replica) wakeClients() {
+	for _, f := range r.parked {
+		f.check()
+	}
+}
+
+// wait calls done once the high-water mark is at least offset.
+func (r *replica) wait(offset int64, done func(code int16)) *produceWaiter {
+	w := &produceWaiter{offset, done}
+	i := len(r.waiters)
+	for i > 0 && r.waiters[i-1].offset > offset {
+		i--
+	}
+	r.waiters = slices.Insert(r.waiters, i, w)
+	return w
+}
+
+func (r *replica) forget(w *produceWaiter) {
+	if i := slices.Index(r.waiters, w); i >= 0 {
+		r.waiters = slices.Delete(r.waiters, i, i+1)
+	}
+}
+
+// fetched takes note of a follower's fetch and of what it says about its log.
+func (r *replica) fetched(f *remote, offset int64) {
+	now := r.b.n.w.now
+	if offset >= r.log.next {
+		f.lastCaughtUp = now
+	} else if f.lastFetchEnd >= 0 && offset >= f.lastFetchEnd {
+		f.lastCaughtUp = max(f.lastCaughtUp, f.lastFetch)
+	}
+	f.lastFetch, f.lastFetchEnd = now, r.log.next
+	if offset != f.end {
+		f.end = offset
+		r.advance()
+	}
+	r.maybeExpand(f)
+}
+
+func (r *replica) maybeExpand(f *remote) {
+	if r.pendingISR != nil || slices.Contains(r.state.ISR, f.id) || !r.eligible(f.id) {
+		return
+	}
+	if f.end < r.hw || f.end < r.epochStart {
+		return
+	}
+	r.alterISR(append(slices.Clone(r.state.ISR), f.id))
+}
+
+func (r *replica) maybeShrink() {
+	if !r.leading || r.pendingISR != nil {
+		return
+	}
+	isr := slices.DeleteFunc(slices.Clone(r.state.ISR), func(id int32) bool {
+		f := r.remotes[id]
+		if f == nil {
+			return false
+		}
+		if f.session != nil && !f.queued {
+			f.lastCaughtUp = max(f.lastCaughtUp, f.session.lastFetch)
+		}
+		return !r.caughtUp(f)
+	})
+	if len(isr) < len(r.state.ISR) {
+		r.alterISR(isr)
+	}
+}
+
+// shrinkLoop looks for followers that lag, every half of replica.lag.time.max.ms.
+func (b *broker) shrinkLoop() {
+	b.n.after(b.n.cfg.replicaLag/2, func() {
+		for _, key := range sortedKeys(b.replicas) {
+			b.replicas[key].maybeShrink()
+		}
+		b.shrinkLoop()
+	})
+}
+
+func (r *replica) alterISR(isr []int32) {
+	r.pendingISR = isr
+	r.b.isr.submit(r)
+}
+
+// isrManager is Kafka's AlterPartitionManager: one request at a time to the
+// controller, with everything that has come up meanwhile.
+type isrManager struct {
+	b        *broker
+	unsent   map[partitionKey]*replica
+	inFlight bool
+}
+
+func (m *isrManager) submit(r *replica) {
+	m.unsent[r.key] = r
+	m.b.n.after(0, m.send)
+}
+
+func (m *isrManager) send() {
+	if m.inFlight || len(m.unsent) == 0 {
+		return
+	}
+	m.inFlight = true
+	req := &alterPartition{broker: m.b.n.id, epoch: m.b.lifecycle.epoch}
+	sent := map[partitionKey]*replica{}
+	for _, key := range sortedKeys(m.unsent) {
+		r := m.unsent[key]
+		sent[key] = r
+		req.partitions = append(req.partitions, alterISR{key, r.state.TopicID, r.epoch, r.state.PartitionEpoch, r.pendingISR})
+	}
+	clear(m.unsent)
+	m.b.toController(chanAlter, req, 100+50*len(sent), 0, func(resp any) {
+		m.inFlight = false
+		a, ok := resp.(*alterPartitionAnswer)
+		if !ok || a.code != 0 {
+			// A stale broker epoch: this broker is about to learn its new one.
+			for key, r := range sent {
+				if r.pendingISR != nil && m.unsent[key] == nil {
+					m.unsent[key] = r
+				}
+			}
+			m.b.n.after(controllerRetry, m.send)
+			return
+		}
+		for i, p := range a.partitions {
+			r := sent[p.key]
+			asked := req.partitions[i]
+			if !r.leading || r.epoch != asked.leaderEpoch || r.pendingISR == nil || !slices.Equal(r.pendingISR, asked.isr) {
+				continue
+			}
+			r.isrAnswered(p)
+		}
+		m.send()
+	})
+}
+
+// isrAnswered: an answer that takes effect holds at once, before metadata brings it.
+func (r *replica) isrAnswered(a alterISRAnswer) {
+	switch a.code {
+	case 0:
+		r.pendingISR = nil
+		if a.state.PartitionEpoch > r.state.PartitionEpoch {
+			r.state = a.state
+		}
+		r.advance()
+	case codeIneligibleReplica, codeInvalidUpdateVersion, codeInvalidRequest:
+		// Metadata that this broker has not seen yet says why; it may ask again then.
+		r.pendingISR = nil
+		r.advance()
+	case codeNotController:
+		// The controller has not got as far as this broker's metadata: ask again.
+		pending := r.pendingISR
+		r.b.n.after(controllerRetry, func() {
+			if r.leading && r.pendingISR != nil && slices.Equal(pending, r.pendingISR) {
+				r.b.isr.submit(r)
+			}
+		})
+	default:
+		// Fenced, deleted or a new leader: the pending state holds until metadata comes,
+		// so that nothing is acknowledged meanwhile.
+	}
+}

@@ -1,0 +1,134 @@
+package core
+
+// This file defines which requests the brokers answer, in which versions, and hands
+// each to its answer.
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// APIVersion is a range of versions of one kind of request.
+type APIVersion struct{ Key, Min, Max int16 }
+
+// apiVersions lists what the brokers answer, by key. Versions before those that speak
+// v2 record batches are left out, as Kafka 4 leaves them out (KIP-896).
+func apiVersions() []APIVersion {
+	return []APIVersion{
+		{int16(kmsg.Produce), 3, 11},
+		{int16(kmsg.Fetch), 4, 16},
+		{int16(kmsg.ListOffsets), 1, 7},
+		{int16(kmsg.Metadata), 0, 12},
+		{int16(kmsg.OffsetCommit), 2, 9},
+		{int16(kmsg.OffsetFetch), 1, 9},
+		{int16(kmsg.FindCoordinator), 0, 5},
+		{int16(kmsg.JoinGroup), 0, 9},
+		{int16(kmsg.Heartbeat), 0, 4},
+		{int16(kmsg.LeaveGroup), 0, 5},
+		{int16(kmsg.SyncGroup), 0, 5},
+		{int16(kmsg.DescribeGroups), 0, 5},
+		{int16(kmsg.ListGroups), 0, 4},
+		{int16(kmsg.ApiVersions), 0, 4},
+		{int16(kmsg.CreateTopics), 2, 7},
+		{int16(kmsg.DeleteTopics), 1, 6},
+		{int16(kmsg.DeleteRecords), 0, 2},
+		{int16(kmsg.InitProducerID), 0, 4},
+		{int16(kmsg.OffsetForLeaderEpoch), 2, 4},
+		{int16(kmsg.DescribeConfigs), 1, 4},
+		{int16(kmsg.AlterConfigs), 0, 2},
+		{int16(kmsg.CreatePartitions), 0, 3},
+		{int16(kmsg.DeleteGroups), 0, 2},
+		{int16(kmsg.ElectLeaders), 0, 2},
+		{int16(kmsg.IncrementalAlterConfigs), 0, 1},
+		{int16(kmsg.AlterPartitionAssignments), 0, 0},
+		{int16(kmsg.ListPartitionReassignments), 0, 0},
+		{int16(kmsg.OffsetDelete), 0, 0},
+		{int16(kmsg.DescribeCluster), 0, 1},
+	}
+}
+
+// Supported gives the versions of a request that the brokers answer. A shell that gets
+// another version of ApiVersions passes it on with the version it cannot decode
+// (KIP-511); for any other it closes the connection, as Kafka does.
+func Supported(key int16) (lowest, highest int16, ok bool) {
+	for _, v := range apiVersions() {
+		if v.Key == key {
+			return v.Min, v.Max, true
+		}
+	}
+	return 0, 0, false
+}
+
+// isGroupRequest tells what goes to the group coordinator.
+func isGroupRequest(key int16) bool {
+	switch kmsg.Key(key) {
+	case kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.JoinGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.SyncGroup,
+		kmsg.DescribeGroups, kmsg.ListGroups, kmsg.DeleteGroups, kmsg.OffsetDelete:
+		return true
+	}
+	return false
+}
+
+func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg.Response)) {
+	lowest, highest, ok := Supported(req.Key())
+	if v := req.GetVersion(); !ok || (v < lowest || v > highest) && req.Key() != int16(kmsg.ApiVersions) {
+		reply(unsupported(req))
+		return
+	}
+	if isGroupRequest(req.Key()) {
+		if b.groups == nil {
+			reply(unsupported(req))
+			return
+		}
+		b.groups.Handle(b.n.w.now, from, req, reply)
+		b.groupTimers()
+		return
+	}
+	switch r := req.(type) {
+	case *kmsg.ApiVersionsRequest:
+		reply(b.answerVersions(r))
+	case *kmsg.ProduceRequest:
+		b.produce(from, r, reply)
+	case *kmsg.FetchRequest:
+		b.fetch(from, r, reply)
+	case *kmsg.ListOffsetsRequest:
+		reply(b.listOffsets(r))
+	case *kmsg.OffsetForLeaderEpochRequest:
+		reply(b.offsetForLeaderEpoch(r))
+	case *kmsg.MetadataRequest:
+		b.metadata(from, r, reply)
+	case *kmsg.DescribeClusterRequest:
+		reply(b.describeCluster(from, r))
+	case *kmsg.FindCoordinatorRequest:
+		b.findCoordinator(from, r, reply)
+	case *kmsg.InitProducerIDRequest:
+		b.initProducerID(r, reply)
+	case *kmsg.DescribeConfigsRequest:
+		reply(b.describeConfigs(r))
+	case *kmsg.DeleteRecordsRequest:
+		b.deleteRecords(r, reply)
+	case *kmsg.CreateTopicsRequest, *kmsg.DeleteTopicsRequest, *kmsg.CreatePartitionsRequest, *kmsg.AlterConfigsRequest,
+		*kmsg.IncrementalAlterConfigsRequest, *kmsg.ElectLeadersRequest, *kmsg.AlterPartitionAssignmentsRequest, *kmsg.ListPartitionReassignmentsRequest:
+		b.forward(req, reply)
+	default:
+		reply(unsupported(req))
+	}
+}
+
+// answerVersions lists the versions; a version that is not known gets the list in
+// version 0, with an error that says so (KIP-511).
+func (b *broker) answerVersions(r *kmsg.ApiVersionsRequest) kmsg.Response {
+	resp := r.ResponseKind().(*kmsg.ApiVersionsResponse)
+	if _, highest, _ := Supported(r.Key()); r.GetVersion() > highest || r.GetVersion() < 0 {
+		resp.SetVersion(0)
+		resp.ErrorCode = codeUnsupportedVersion
+	}
+	for _, v := range apiVersions() {
+		if isGroupRequest(v.Key) && b.groups == nil {
+			continue
+		}
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = v.Key, v.Min, v.Max
+		resp.ApiKeys = append(resp.ApiKeys, k)
+	}
+	return resp
+}

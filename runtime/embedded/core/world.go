@@ -1,0 +1,479 @@
+package core
+
+// This file defines the World: the event queue, the clock, and the life and death of
+// the nodes' processes.
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// World is one cluster: its nodes, their disks, and the network between them.
+// It is not safe for concurrent use.
+type World struct {
+	opts  Options
+	rng   *rand.Rand
+	now   time.Duration
+	seq   uint64
+	queue eventQueue
+	nodes []*node // by id
+	byID  map[int32]*node
+	paths func(from, to int32) Path
+	conns map[connKey]*conn
+	// connOrder keeps the connections in the order of their opening, because what is
+	// done to all of them must not depend on map order.
+	connOrder []*conn
+	voters    []int32
+	brokers   []int32
+}
+
+// node is a machine with a process on it. What is under "disk" outlives the process.
+//
+//	state       Kill       Stop      PowerOff    Pause    Resume   Start     time
+//	running     killed     stopping  poweredOff  paused   -        -         -
+//	starting    killed     stopped   poweredOff  paused   -        -         running
+//	stopping    killed     -         poweredOff  paused   -        -         stopped
+//	paused      killed     -         poweredOff  -        running  -         -
+//	stopped, killed, poweredOff: Start leads to starting
+//
+// A "-" is an error that names the state.
+type node struct {
+	w        *World
+	id       int32
+	isBroker bool
+	isVoter  bool
+	rack     string
+	cfg      *nodeConfig
+
+	state       Process
+	beforePause Process
+	// incarnation counts processes; timers and messages of an older one are dropped.
+	incarnation uint32
+	backlog     []func() // what arrived while paused
+
+	disk disk
+
+	raft     *raft
+	ctl      *controller // while this node is the active controller
+	broker   *broker
+	stopDone []func()
+}
+
+// disk is what a node finds again after a restart.
+type disk struct {
+	raft raftDisk
+	logs map[partitionKey]*partitionLog
+}
+
+type event struct {
+	at   time.Duration
+	seq  uint64
+	node *node // nil: an event of the network, not of a process
+	inc  uint32
+	fn   func()
+}
+
+type eventQueue []event
+
+func (q eventQueue) Len() int { return len(q) }
+func (q eventQueue) Less(i, j int) bool {
+	if q[i].at != q[j].at {
+		return q[i].at < q[j].at
+	}
+	return q[i].seq < q[j].seq
+}
+func (q eventQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Push and Pop belong to heap.Interface.
+func (q *eventQueue) Push(x any) { *q = append(*q, x.(event)) }
+func (q *eventQueue) Pop() any {
+	old := *q
+	last := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*q = old[:len(old)-1]
+	return last
+}
+
+// New makes a cluster and starts its nodes at time 0. It reports configs that it
+// cannot use.
+func New(opts Options) (*World, error) {
+	if opts.Brokers == 0 {
+		opts.Brokers = 1
+	}
+	if opts.Brokers < 0 || opts.Controllers < 0 {
+		return nil, fmt.Errorf("cluster: for parameter brokers: got %d brokers and %d controllers, want positive numbers", opts.Brokers, opts.Controllers)
+	}
+	if opts.ClusterID == "" {
+		opts.ClusterID = "starfall-embedded-kafka"
+	}
+	if opts.Epoch.IsZero() {
+		opts.Epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	switch {
+	case opts.StartDelay == 0:
+		opts.StartDelay = DefaultStartDelay
+	case opts.StartDelay < 0:
+		opts.StartDelay = 0
+	}
+	if opts.Address == nil {
+		opts.Address = func(string, int32) (string, int32) { return "localhost", 9092 }
+	}
+	if opts.OnDown == nil {
+		opts.OnDown = func(int32, bool) {}
+	}
+	if opts.OnUp == nil {
+		opts.OnUp = func(int32) {}
+	}
+	if opts.CloseConn == nil {
+		opts.CloseConn = func(int32, ConnID) {}
+	}
+	if opts.OnEvent == nil {
+		opts.OnEvent = func(Event) {}
+	}
+	w := &World{
+		opts:  opts,
+		rng:   rand.New(rand.NewPCG(opts.Seed, 0x5747_6166_616c_6c21)),
+		byID:  map[int32]*node{},
+		conns: map[connKey]*conn{},
+		paths: func(int32, int32) Path { return Path{} },
+	}
+	add := func(id int32, isBroker, isVoter bool) error {
+		cfg, err := newNodeConfig(opts.Config, opts.PerBroker[id])
+		if err != nil {
+			return fmt.Errorf("node %d: %w", id, err)
+		}
+		n := &node{w: w, id: id, isBroker: isBroker, isVoter: isVoter, rack: opts.Racks[id], cfg: cfg, state: Stopped}
+		n.disk.logs = map[partitionKey]*partitionLog{}
+		w.nodes = append(w.nodes, n)
+		w.byID[id] = n
+		if isVoter {
+			w.voters = append(w.voters, id)
+		}
+		if isBroker {
+			w.brokers = append(w.brokers, id)
+		}
+		return nil
+	}
+	for i := 1; i <= opts.Brokers; i++ {
+		if err := add(int32(i), true, opts.Controllers == 0); err != nil {
+			return nil, err
+		}
+	}
+	for i := 1; i <= opts.Controllers; i++ {
+		if err := add(ControllerID(i), false, true); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range w.nodes {
+		n.boot()
+	}
+	return w, nil
+}
+
+// Now is the time up to which the World has been advanced.
+func (w *World) Now() time.Duration { return w.now }
+
+// Advance processes every event that is due up to now, each at its own time.
+func (w *World) Advance(now time.Duration) {
+	for len(w.queue) > 0 && w.queue[0].at <= now {
+		e := heap.Pop(&w.queue).(event)
+		w.now = max(w.now, e.at)
+		if e.node == nil {
+			e.fn()
+			continue
+		}
+		if e.node.incarnation == e.inc {
+			e.node.run(e.fn)
+		}
+	}
+	w.now = max(w.now, now)
+}
+
+// Next is the time of the earliest event, and false when there is none.
+func (w *World) Next() (time.Duration, bool) {
+	if len(w.queue) == 0 {
+		return 0, false
+	}
+	return w.queue[0].at, true
+}
+
+// at schedules an event of the network.
+func (w *World) at(t time.Duration, fn func()) {
+	w.seq++
+	heap.Push(&w.queue, event{at: max(t, w.now), seq: w.seq, fn: fn})
+}
+
+func (w *World) emit(e Event) {
+	e.At = w.now
+	w.opts.OnEvent(e)
+}
+
+// random is a duration in [0, d).
+func (w *World) random(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(w.rng.Int64N(int64(d)))
+}
+
+// wallMillis is the wall time that timestamps carry, in milliseconds.
+func (w *World) wallMillis(now time.Duration) int64 {
+	return w.opts.Epoch.Add(now).UnixMilli()
+}
+
+// after schedules fn for this process: it is dropped when the process has ended by
+// then, and late when the process is paused.
+func (n *node) after(d time.Duration, fn func()) {
+	n.w.seq++
+	heap.Push(&n.w.queue, event{at: n.w.now + max(d, 0), seq: n.w.seq, node: n, inc: n.incarnation, fn: fn})
+}
+
+// run executes fn, or keeps it until the process resumes.
+func (n *node) run(fn func()) {
+	switch {
+	case n.state == Paused:
+		inc := n.incarnation
+		n.backlog = append(n.backlog, func() {
+			if n.incarnation == inc {
+				fn()
+			}
+		})
+	case n.alive():
+		fn()
+	}
+}
+
+// alive: the process exists and is neither down nor still starting.
+func (n *node) alive() bool { return n.state == Running || n.state == Stopping }
+
+// listens: a connection attempt is taken by the host's kernel.
+func (n *node) listens() bool {
+	return n.alive() || n.state == Paused && n.beforePause != Starting
+}
+
+func (n *node) setState(s Process) {
+	n.state = s
+	n.w.emit(Event{Kind: EventProcess, Node: n.id, Text: s.String()})
+}
+
+// boot brings a process up: it reads its disk and takes part.
+func (n *node) boot() {
+	n.setState(Running)
+	n.raft = newRaft(n)
+	if n.isBroker {
+		n.broker = newBroker(n)
+	}
+	n.raft.start()
+	if n.broker != nil {
+		n.broker.start()
+	}
+	n.w.opts.OnUp(n.id)
+}
+
+// down ends the process; what it had in memory is gone.
+func (n *node) down(s Process) {
+	n.incarnation++
+	n.backlog = nil
+	n.raft, n.ctl, n.broker = nil, nil, nil
+	n.setState(s)
+	for _, done := range n.stopDone {
+		n.w.at(n.w.now, done)
+	}
+	n.stopDone = nil
+}
+
+func (w *World) node(id int32) (*node, error) {
+	n, ok := w.byID[id]
+	if !ok {
+		return nil, fmt.Errorf("node %d: there is no such node", id)
+	}
+	return n, nil
+}
+
+func (n *node) exists() bool {
+	return n.state != Stopped && n.state != Killed && n.state != PoweredOff
+}
+
+// Kill ends a process at once (SIGKILL). What it had written stays; peers and clients
+// see resets.
+func (w *World) Kill(id int32) error {
+	n, err := w.node(id)
+	if err != nil {
+		return err
+	}
+	if !n.exists() {
+		return fmt.Errorf("node %d: cannot kill: it is %s", id, n.state)
+	}
+	n.down(Killed)
+	w.resetConns(n)
+	w.opts.OnDown(id, true)
+	return nil
+}
+
+// PowerOff makes the host vanish: no resets, packets into the void, and what was not
+// flushed to disk is lost.
+func (w *World) PowerOff(id int32) error {
+	n, err := w.node(id)
+	if err != nil {
+		return err
+	}
+	if !n.exists() {
+		return fmt.Errorf("node %d: cannot power off: it is %s", id, n.state)
+	}
+	n.down(PoweredOff)
+	for _, key := range sortedKeys(n.disk.logs) {
+		n.disk.logs[key].loseUnflushed(w.now)
+	}
+	return nil
+}
+
+// Pause freezes a process (SIGSTOP); its sockets stay.
+func (w *World) Pause(id int32) error {
+	n, err := w.node(id)
+	if err != nil {
+		return err
+	}
+	if !n.exists() || n.state == Paused {
+		return fmt.Errorf("node %d: cannot pause: it is %s", id, n.state)
+	}
+	n.beforePause = n.state
+	n.setState(Paused)
+	return nil
+}
+
+// Resume lets a paused process go on, with everything that arrived meanwhile.
+func (w *World) Resume(id int32) error {
+	n, err := w.node(id)
+	if err != nil {
+		return err
+	}
+	if n.state != Paused {
+		return fmt.Errorf("node %d: cannot resume: it is %s", id, n.state)
+	}
+	n.setState(n.beforePause)
+	backlog := n.backlog
+	n.backlog = nil
+	if n.state == Starting {
+		// The only thing that can have come due is the boot itself.
+		for _, fn := range backlog {
+			fn()
+		}
+		return nil
+	}
+	for _, fn := range backlog {
+		n.run(fn)
+	}
+	return nil
+}
+
+// Stop ends a process in order (SIGTERM): a broker hands over its leaderships first.
+// done, when not nil, is called when the process has ended, for whatever reason.
+func (w *World) Stop(id int32, done func()) error {
+	n, err := w.node(id)
+	if err != nil {
+		return err
+	}
+	if n.state != Running && n.state != Starting {
+		return fmt.Errorf("node %d: cannot stop: it is %s", id, n.state)
+	}
+	if done != nil {
+		n.stopDone = append(n.stopDone, done)
+	}
+	if n.state == Starting {
+		n.down(Stopped)
+		return nil
+	}
+	n.setState(Stopping)
+	finish := func() {
+		n.raft.resign(true)
+		// One turn of the loop lets the last messages leave.
+		n.after(processExit, func() {
+			n.down(Stopped)
+			w.resetConns(n)
+			w.opts.OnDown(id, false)
+		})
+	}
+	if n.broker == nil {
+		finish()
+		return nil
+	}
+	n.broker.lifecycle.shutdown(finish)
+	return nil
+}
+
+// processExit is the time between the end of a controlled shutdown and the end of the
+// process: log managers, socket servers.
+const processExit = 50 * time.Millisecond
+
+// Start starts the process of a node that is down.
+func (w *World) Start(id int32) error {
+	n, err := w.node(id)
+	if err != nil {
+		return err
+	}
+	if n.exists() {
+		return fmt.Errorf("node %d: cannot start: it is %s", id, n.state)
+	}
+	if n.state == PoweredOff {
+		// The host is back: old connections meet a kernel that does not know them.
+		w.resetConns(n)
+	}
+	n.incarnation++
+	n.setState(Starting)
+	inc := n.incarnation
+	w.at(w.now+w.opts.StartDelay, func() {
+		boot := func() {
+			if n.incarnation == inc {
+				n.boot()
+			}
+		}
+		if n.incarnation == inc && n.state == Paused {
+			n.backlog = append(n.backlog, boot)
+			return
+		}
+		boot()
+	})
+	return nil
+}
+
+// SetPaths replaces the state of the whole network between nodes.
+func (w *World) SetPaths(paths func(from, to int32) Path) {
+	if paths == nil {
+		paths = func(int32, int32) Path { return Path{} }
+	}
+	w.paths = paths
+}
+
+// Request takes a client's request as it arrives at a broker. When the broker is not
+// running nothing answers it. See the notes on reply in api.go.
+func (w *World) Request(id int32, from ClientConn, req kmsg.Request, reply func(kmsg.Response)) {
+	n, ok := w.byID[id]
+	if !ok || !n.listens() || !n.isBroker {
+		return
+	}
+	n.run(func() { n.broker.handleClient(from, req, reply) })
+}
+
+// Disconnected tells that a client's connection is gone: its parked requests are dropped.
+func (w *World) Disconnected(id int32, conn ConnID) {
+	n, ok := w.byID[id]
+	if !ok || !n.listens() || !n.isBroker {
+		return
+	}
+	n.run(func() { n.broker.clientGone(conn) })
+}
+
+// sortedKeys lists a map's partitions in order: by topic, then partition.
+func sortedKeys[V any](m map[partitionKey]V) []partitionKey {
+	keys := make([]partitionKey, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, partitionKey.compare)
+	return keys
+}
