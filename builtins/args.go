@@ -1,0 +1,396 @@
+// This file defines how the arguments of a call are checked against the table.
+
+package builtins
+
+import (
+	"fmt"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
+
+	"starfall/internal/spell"
+	"starfall/interp/plan"
+)
+
+// call is one use of a word, with its arguments checked and converted.
+type call struct {
+	env  *Env
+	word *Word
+	name string // how errors name the word
+	recv starlark.Value
+	at   site
+	args map[string]any // by parameter, after conversion; no entry: None
+	raw  map[string]argument
+	bad  bool // some argument was wrong and has been recorded
+}
+
+// argument is a value on its way into a parameter.
+type argument struct {
+	value starlark.Value
+	pos   plan.Pos
+	expr  syntax.Expr // nil when the source does not show it
+}
+
+// builtin makes the callable of a word, bound to recv.
+func (e *Env) builtin(w *Word, recv starlark.Value) *starlark.Builtin {
+	fn := func(_ *starlark.Thread, _ *starlark.Builtin, pos starlark.Tuple, named []starlark.Tuple) (starlark.Value, error) {
+		c := &call{env: e, word: w, name: w.Qualified(), recv: recv, at: e.here(), args: map[string]any{}, raw: map[string]argument{}}
+		if m, ok := recv.(*measure); ok {
+			m.use.used = true
+			c.name = m.m.Name + "." + w.Name
+		}
+		return c.do(pos, named), nil
+	}
+	b := starlark.NewBuiltin(w.Name, fn)
+	if recv != nil {
+		b = b.BindReceiver(recv)
+	}
+	return b
+}
+
+func (c *call) do(pos starlark.Tuple, named []starlark.Tuple) starlark.Value {
+	if c.env.loading > 0 && c.word.Family != Selectors && c.word.Family != Windows && c.word.Name != "param" {
+		c.errorAt(c.at.pos, "a loaded file declares nothing by itself", "put it into a function that the scenario calls")
+		return standIn{}
+	}
+	if c.env.full() {
+		return standIn{}
+	}
+	lost := false // an argument stands in for something wrong: say nothing more
+	for _, a := range c.match(pos, named) {
+		if holdsStandIn(a.arg.value) {
+			lost = true
+			markUsed(a.arg.value)
+			continue
+		}
+		c.take(a.param, a.arg)
+	}
+	for i := range c.word.Params {
+		p := &c.word.Params[i]
+		if _, given := c.raw[p.Name]; given || p.Star {
+			continue
+		}
+		switch {
+		case p.Required:
+			if !lost {
+				c.missing(p)
+			}
+		case p.Default != nil:
+			c.take(p, argument{value: starlarkOf(p.Default), pos: c.at.pos})
+		}
+	}
+	if lost {
+		c.bad = true
+		if !c.makesThing() {
+			return standIn{}
+		}
+	}
+	if c.bad && !c.makesThing() {
+		return standIn{}
+	}
+	return c.word.run(c)
+}
+
+// makesThing reports whether the word gives a handle whose further use can be
+// checked even when an argument was wrong.
+func (c *call) makesThing() bool {
+	switch c.word.Returns {
+	case TypeSite, TypeCluster, TypeTopic, TypeProducer, TypeConsumer, TypeAlarm, TypeEvent:
+		return true
+	}
+	return false
+}
+
+type matched struct {
+	param *Param
+	arg   argument
+}
+
+// match pairs arguments with parameters; what does not pair is recorded.
+func (c *call) match(pos starlark.Tuple, named []starlark.Tuple) []matched {
+	var out []matched
+	limit := c.word.Position
+	if len(pos) > maxElements {
+		c.bad = true
+		c.errorAt(c.at.pos, fmt.Sprintf("got %d positional arguments, want at most %d", len(pos), maxElements), "")
+		pos = pos[:maxElements]
+	}
+	for i, v := range pos {
+		arg := argument{value: v, pos: c.at.pos}
+		c.locate(&arg, c.argExpr(i, ""))
+		if i >= limit && !(limit > 0 && c.word.Params[limit-1].Star) {
+			c.tooMany(i, len(pos), arg)
+			break
+		}
+		p := &c.word.Params[min(i, limit-1)]
+		c.raw[p.Name] = arg
+		out = append(out, matched{p, arg})
+	}
+	if p := c.star(); p != nil && c.raw[p.Name].value == nil && p.Required {
+		c.errorAt(c.at.pos, "missing "+p.Name, signatureHint(c.word))
+		c.bad = true
+	}
+	for i, kv := range named {
+		name := string(kv[0].(starlark.String))
+		arg := argument{value: kv[1], pos: c.at.pos}
+		c.locate(&arg, c.argExpr(len(pos)+i, name))
+		p := c.param(name)
+		if p == nil || p.Star {
+			c.unknown(name, arg)
+			continue
+		}
+		if _, twice := c.raw[name]; twice {
+			c.errorAt(arg.pos, "got two values for parameter "+name, "")
+			c.bad = true
+			continue
+		}
+		c.raw[name] = arg
+		out = append(out, matched{p, arg})
+	}
+	return out
+}
+
+func (c *call) param(name string) *Param {
+	for i := range c.word.Params {
+		if c.word.Params[i].Name == name {
+			return &c.word.Params[i]
+		}
+	}
+	return nil
+}
+
+func (c *call) star() *Param {
+	for i := range c.word.Params {
+		if c.word.Params[i].Star {
+			return &c.word.Params[i]
+		}
+	}
+	return nil
+}
+
+// argExpr finds an argument in the source: by name, or the i-th.
+func (c *call) argExpr(i int, name string) syntax.Expr {
+	if c.at.call == nil {
+		return nil
+	}
+	if name == "" {
+		for _, a := range c.at.call.Args[:min(i+1, len(c.at.call.Args))] {
+			if u, ok := a.(*syntax.UnaryExpr); ok && u.Op == syntax.STAR {
+				return nil // *args: which one it was cannot be seen
+			}
+		}
+		if i < len(c.at.call.Args) {
+			return c.at.call.Args[i]
+		}
+		return nil
+	}
+	for _, a := range c.at.call.Args {
+		if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+			if id, ok := b.X.(*syntax.Ident); ok && id.Name == name {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// locate puts the argument's position at its expression: at the value of a
+// named argument.
+func (c *call) locate(a *argument, x syntax.Expr) {
+	if x == nil {
+		return
+	}
+	if b, ok := x.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ {
+		x = b.Y
+	}
+	start, _ := x.Span()
+	via := c.at.pos.Via
+	a.expr, a.pos = x, c.at.src.pos(start)
+	a.pos.Via = via
+}
+
+// errorAt records `word: message`.
+func (c *call) errorAt(pos plan.Pos, message, suggestion string) {
+	c.env.Report(pos, c.name+": "+message, suggestion)
+}
+
+// wrong records that an argument does not fit.
+func (c *call) wrong(p *Param, a argument, message, suggestion string) {
+	c.bad = true
+	c.errorAt(a.pos, "for parameter "+p.Name+": "+message, suggestion)
+}
+
+func (c *call) missing(p *Param) {
+	c.bad = true
+	c.errorAt(c.at.pos, "missing parameter "+p.Name, signatureHint(c.word))
+}
+
+func signatureHint(w *Word) string { return "it is written " + w.Signature() }
+
+func (c *call) tooMany(i, n int, arg argument) {
+	c.bad = true
+	suggestion := signatureHint(c.word)
+	if i < len(c.word.Params) {
+		suggestion = "say " + c.word.Params[i].Name + " = …"
+	}
+	for ; i < n; i++ {
+		// What is too much would otherwise be reported as unused as well.
+		markUsed(arg.value)
+	}
+	c.errorAt(arg.pos, fmt.Sprintf("got %s, want at most %d", plural(n, "positional argument"), c.word.Position), suggestion)
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func (c *call) unknown(name string, arg argument) {
+	c.bad = true
+	markUsed(arg.value)
+	pos := arg.pos
+	if c.at.call != nil {
+		for _, a := range c.at.call.Args {
+			if b, ok := a.(*syntax.BinaryExpr); ok && b.Op == syntax.EQ && b.Y == arg.expr {
+				start, _ := b.Span()
+				pos.Line, pos.Col = int(start.Line), int(start.Col)
+			}
+		}
+	}
+	var names []string
+	for _, p := range c.word.Params {
+		if !p.Star {
+			names = append(names, p.Name)
+		}
+	}
+	suggestion := "it has no named parameters"
+	if len(names) > 0 {
+		suggestion = "it has " + strings.Join(names, ", ")
+		if near, ok := spell.Nearest(name, names); ok {
+			suggestion = "did you mean " + near + "?"
+		}
+	}
+	c.errorAt(pos, "unknown parameter "+name, suggestion)
+}
+
+// take converts an argument and keeps it.
+func (c *call) take(p *Param, a argument) {
+	if _, given := c.raw[p.Name]; !given {
+		c.raw[p.Name] = a
+	}
+	if _, none := a.value.(starlark.NoneType); none && !p.Required && p.Type != TypeAny {
+		if p.Default != nil {
+			c.take(p, argument{value: starlarkOf(p.Default), pos: a.pos, expr: a.expr})
+		}
+		return
+	}
+	v, ok := c.convert(p, a)
+	if !ok {
+		return
+	}
+	if p.Star {
+		list, _ := c.args[p.Name].([]any)
+		v = append(list, v)
+	}
+	c.args[p.Name] = v
+}
+
+// The getters give an argument in Go's types, and the zero value for None or
+// where conversion failed.
+
+func (c *call) str(name string) string { v, _ := c.args[name].(string); return v }
+
+func (c *call) int(name string) int { v, _ := c.args[name].(int); return v }
+
+func (c *call) num(name string) float64 { v, _ := c.args[name].(float64); return v }
+
+func (c *call) bool(name string) bool { v, _ := c.args[name].(bool); return v }
+
+func (c *call) dur(name string) plan.Duration { v, _ := c.args[name].(plan.Duration); return v }
+
+func (c *call) durPtr(name string) *plan.Duration {
+	if v, ok := c.args[name].(plan.Duration); ok {
+		return &v
+	}
+	return nil
+}
+
+func (c *call) instant(name string) plan.Instant { v, _ := c.args[name].(plan.Instant); return v }
+
+func (c *call) thing(name string) *thing {
+	if v, ok := c.args[name].(*thing); ok {
+		return v
+	}
+	return &thing{}
+}
+
+func (c *call) things(name string) []*thing { v, _ := c.args[name].([]*thing); return v }
+
+func (c *call) refs(name string) []plan.Ref { v, _ := c.args[name].([]plan.Ref); return v }
+
+func (c *call) has(name string) bool { _, ok := c.args[name]; return ok }
+
+func starlarkOf(v any) starlark.Value {
+	switch v := v.(type) {
+	case bool:
+		return starlark.Bool(v)
+	case int:
+		return starlark.MakeInt(v)
+	case float64:
+		return starlark.Float(v)
+	case string:
+		return starlark.String(v)
+	}
+	return starlark.None
+}
+
+// holdsStandIn looks into lists and dicts, not deeply.
+func holdsStandIn(v starlark.Value) bool {
+	switch v := v.(type) {
+	case standIn:
+		return true
+	case *starlark.List:
+		for i := range min(v.Len(), maxElements) {
+			if _, ok := v.Index(i).(standIn); ok {
+				return true
+			}
+		}
+	case *starlark.Dict:
+		if v.Len() <= maxElements {
+			for _, item := range v.Items() {
+				if _, ok := item[1].(standIn); ok {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func markUsed(v starlark.Value) {
+	switch v := v.(type) {
+	case *measure:
+		v.use.used = true
+	case *claim:
+		v.use.used = true
+	case *action:
+		v.use.used = true
+	case *starlark.Builtin:
+		if m, ok := v.Receiver().(*measure); ok {
+			m.use.used = true
+		}
+	case *starlark.List:
+		for i := range min(v.Len(), maxElements) {
+			markUsedFlat(v.Index(i))
+		}
+	}
+}
+
+func markUsedFlat(v starlark.Value) {
+	if _, list := v.(*starlark.List); !list {
+		markUsed(v)
+	}
+}

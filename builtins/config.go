@@ -1,0 +1,152 @@
+// This file defines how config = {…} is checked against Kafka's own tables.
+
+package builtins
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"starfall/internal/kafkaconf"
+	"starfall/internal/spell"
+)
+
+const (
+	brokerScope   = kafkaconf.Broker
+	topicScope    = kafkaconf.Topic
+	producerScope = kafkaconf.Producer
+	consumerScope = kafkaconf.Consumer
+)
+
+// spoken lists the names for which the language has a word of its own, or
+// which belong to starfall; a second way to say them would contradict the
+// first.
+func spoken(scope kafkaconf.Scope, name string) string {
+	const ours = "starfall sets it"
+	words := map[kafkaconf.Scope]map[string]string{
+		brokerScope: {
+			"node.id": ours, "broker.id": ours, "process.roles": ours, "listeners": ours, "advertised.listeners": ours,
+			"controller.quorum.voters": ours, "controller.listener.names": ours, "inter.broker.listener.name": ours,
+			"listener.security.protocol.map": ours, "log.dir": ours, "log.dirs": ours, "zookeeper.connect": ours,
+			"broker.rack": "say racks = [\"a\", \"b\"]",
+		},
+		topicScope: {"min.insync.replicas": "say min_insync = 2"},
+		producerScope: {
+			"bootstrap.servers": ours, "client.id": ours, "key.serializer": ours, "value.serializer": ours,
+			"acks": `say acks = "all"`, "enable.idempotence": "say idempotent = True", "delivery.timeout.ms": `say timeout = "2m"`,
+			"buffer.memory": `say buffer = "32MB"`, "compression.type": `say compression = "lz4"`,
+		},
+		consumerScope: {
+			"bootstrap.servers": ours, "client.id": ours, "key.deserializer": ours, "value.deserializer": ours,
+			"group.id": `say group = "billing"`, "auto.offset.reset": `say start = "earliest"`,
+			"enable.auto.commit": `say commit = "auto"`, "auto.commit.interval.ms": `say commit_every = "1s"`,
+			"session.timeout.ms":            `say session_timeout = "45s"`,
+			"partition.assignment.strategy": `say assignor = "range"`,
+		},
+	}
+	return words[scope][name]
+}
+
+// config checks a dict of Kafka's names and gives the values as Kafka reads
+// them. Values may be strings, numbers, bools, and durations for names that
+// are times.
+func (c *call) config(param string, scope kafkaconf.Scope) map[string]string {
+	return c.settings(param, scope, true)
+}
+
+// settings is config; declared says that a thing is declared, for which some
+// names have words of their own.
+func (c *call) settings(param string, scope kafkaconf.Scope, declared bool) map[string]string {
+	d, ok := c.args[param].(*starlark.Dict)
+	if !ok || d.Len() == 0 {
+		return nil
+	}
+	p, a := c.param(param), c.raw[param]
+	if d.Len() > maxElements {
+		c.wrong(p, a, fmt.Sprintf("got %d elements, want at most %d", d.Len(), maxElements), "")
+		return nil
+	}
+	out := map[string]string{}
+	for _, item := range d.Items() {
+		entry := c.entry(a, item)
+		name, ok := starlark.AsString(item[0])
+		if !ok {
+			c.wrong(p, entry, "got the name "+shown(item[0])+", want string", "")
+			continue
+		}
+		e, known := kafkaconf.Lookup(scope, name)
+		if !known {
+			c.wrong(p, entry, fmt.Sprintf("Kafka has no %s config %s", scope, quote(name)), elsewhere(scope, name))
+			continue
+		}
+		if hint := spoken(scope, name); declared && hint != "" {
+			c.wrong(p, entry, "got "+name+", which has a word of its own", hint)
+			continue
+		}
+		value, problem := configValue(e, item[1])
+		if problem == "" {
+			if err := e.Check(value); err != nil {
+				problem = err.Error()
+			}
+		}
+		if problem != "" {
+			c.wrong(p, entry, problem, "")
+			continue
+		}
+		out[name] = value
+	}
+	return out
+}
+
+// elsewhere suggests what an unknown name may have meant.
+func elsewhere(scope kafkaconf.Scope, name string) string {
+	if near, ok := spell.Nearest(name, kafkaconf.Names(scope)); ok {
+		return "did you mean " + near + "?"
+	}
+	for _, other := range []kafkaconf.Scope{brokerScope, topicScope, producerScope, consumerScope} {
+		if _, ok := kafkaconf.Lookup(other, name); ok {
+			return "that is a " + string(other) + " config"
+		}
+	}
+	return ""
+}
+
+// configValue writes a value as Kafka's properties have it.
+func configValue(e kafkaconf.Entry, v starlark.Value) (value, problem string) {
+	switch v := v.(type) {
+	case starlark.String:
+		return string(v), ""
+	case starlark.Int:
+		return v.String(), ""
+	case starlark.Float:
+		return strconv.FormatFloat(float64(v), 'f', -1, 64), ""
+	case starlark.Bool:
+		return strconv.FormatBool(bool(v)), ""
+	case Duration:
+		units := map[kafkaconf.Unit]time.Duration{
+			kafkaconf.Milliseconds: time.Millisecond, kafkaconf.Seconds: time.Second,
+			kafkaconf.Minutes: time.Minute, kafkaconf.Hours: time.Hour,
+		}
+		unit, ok := units[e.Unit]
+		if !ok {
+			return "", fmt.Sprintf("for config %s: got duration, want %s", e.Name, e.Want())
+		}
+		if time.Duration(v)%unit != 0 {
+			return "", fmt.Sprintf("for config %s: got %s, want whole %s", e.Name, v, e.Unit)
+		}
+		return strconv.FormatInt(int64(time.Duration(v)/unit), 10), ""
+	}
+	return "", fmt.Sprintf("for config %s: got %s, want string, int, float, bool or duration", e.Name, shown(v))
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

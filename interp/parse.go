@@ -1,0 +1,258 @@
+// This file defines how source becomes a syntax tree, with hints for those who
+// know Python better than Starlark.
+
+package interp
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.starlark.net/syntax"
+
+	"starfall/internal/spell"
+	"starfall/interp/plan"
+)
+
+// deepestTree bounds the depth of the syntax tree, which later passes walk
+// recursively. A sum of that many terms is as deep.
+const deepestTree = 2000
+
+// parse gives the syntax tree of a file, or what is wrong with it.
+func parse(name, text string, limit int) (*syntax.File, []Problem) {
+	one := func(line, col int, message, suggestion string) (*syntax.File, []Problem) {
+		return nil, []Problem{{plan.Pos{File: name, Line: line, Col: col}, Error, message, suggestion}}
+	}
+	if len(text) > limit {
+		return one(0, 0, fmt.Sprintf("the file is too large: more than %d bytes", limit), "")
+	}
+	if !utf8.ValidString(text) {
+		line := 1 + strings.Count(text[:invalidAt(text)], "\n")
+		return one(line, 1, "the file is not UTF-8", "")
+	}
+	f, err := dialect().Parse(name, text, 0)
+	var se syntax.Error
+	switch {
+	case errors.As(err, &se):
+		message, suggestion := syntaxHint(se.Msg, lineOf(text, int(se.Pos.Line)), int(se.Pos.Col))
+		return one(int(se.Pos.Line), int(se.Pos.Col), message, suggestion)
+	case err != nil:
+		return one(0, 0, err.Error(), "")
+	}
+	if p, ok := tooDeep(f); ok {
+		return one(int(p.Line), int(p.Col), "the expression is nested too deeply", "make it with a loop, or in several steps")
+	}
+	return f, nil
+}
+
+// parseOnly is parse for those who need only the problems.
+func parseOnly(name string, src []byte) []Problem {
+	_, ps := parse(name, string(src), Limits{}.withDefaults().Source)
+	if len(ps) > 0 {
+		return ps
+	}
+	return nil
+}
+
+func invalidAt(text string) int {
+	for i, r := range text {
+		if r == utf8.RuneError {
+			if _, n := utf8.DecodeRuneInString(text[i:]); n == 1 {
+				return i
+			}
+		}
+	}
+	return len(text)
+}
+
+func lineOf(text string, line int) string {
+	for l := range strings.Lines(text) {
+		if line--; line == 0 {
+			return strings.TrimRight(l, "\r\n")
+		}
+	}
+	return ""
+}
+
+// tooDeep finds a place where the tree is deeper than what is allowed.
+func tooDeep(f *syntax.File) (at syntax.Position, found bool) {
+	depth := 0
+	syntax.Walk(f, func(n syntax.Node) bool {
+		if n == nil {
+			depth--
+			return true
+		}
+		depth++
+		if depth > deepestTree && !found {
+			at, _ = n.Span()
+			found = true
+		}
+		if found {
+			depth-- // Walk does not come back for what is refused
+			return false
+		}
+		return true
+	})
+	return at, found
+}
+
+// slip is something that Python has and Starlark has not, or that is often
+// mistyped, with what to say instead. The pattern is looked for on the line of
+// a syntax error.
+type slip struct {
+	pattern string
+	hint    string
+}
+
+// slips is in order: the first that fits is told.
+func slips() []slip {
+	return []slip{
+		{`^\s*class\b`, "there are no classes; struct(a = 1) makes a value with fields"},
+		{`^\s*(try|except|finally|raise)\b`, "there are no exceptions; fail(\"why\") ends the evaluation"},
+		{`^\s*(import|from)\b`, `files are loaded by load("//lib/faults.star", "rolling")`},
+		{`^\s*with\b`, "there is no with; nothing is opened in a scenario"},
+		{`^\s*(global|nonlocal)\b`, "a function cannot rebind a global; let it return the value"},
+		{`^\s*(assert)\b`, "what must hold in the run is said by expect(…)"},
+		{`^\s*(async|await)\b|\b(yield|async|await)\b`, "a scenario is evaluated before the run; what happens in time is said by at, every and when"},
+		{`^\s*del\b`, "there is no del; d.pop(key) takes an entry from a dict"},
+		{`^\s*else\s+if\b`, "say elif"},
+		{`^\s*(switch|match|case)\b`, "branch with if and elif, or look the value up in a dict"},
+		{`\bis\b`, "there is no is; compare with =="},
+		{`\b[fF]["']`, `there are no f-strings: say "%s of %d" % (a, b), or "{} of {}".format(a, b)`},
+		{`\*\*\s*[\w(]`, "there is no ** for powers: say x * x"},
+		{`:=`, "there is no :=; assign on a line of its own"},
+		{`->`, "types are not written in a scenario: def f(a, b):"},
+		{`\+\+|--\s*$`, "there is no ++: say x = x + 1"},
+		{`&&`, "say and; for claims, both(a, b)"},
+		{`\|\|`, "say or; for claims, either(a, b)"},
+		{`(^|[^=!<>])![^=]`, "say not; for claims, no(claim)"},
+		{`<>`, "say !="},
+		{`;`, "one statement a line"},
+		{`\b\d+(\.\d+)?(ms|s|m|h)\b`, `a duration is a string, as in "30s", or a product, as in 30 * second`},
+		{`\b\d+(B|KB|MB|GB)\b`, `a size is a string, as in "4KB", or a product, as in 4 * KB`},
+		{`//`, "a comment begins with #"},
+		{`^\s*\w+\s*:\s*\w+\s*=`, "types are not written in a scenario: x = 1"},
+		{`^\s*(def|if|for|elif|else)\b[^:]*$`, "a colon is missing at the end of the line"},
+		{`[“”„‘’]`, `use straight quotes: "`},
+	}
+}
+
+// syntaxHint adds to a parser's message what a beginner may have meant.
+func syntaxHint(msg, line string, col int) (message, suggestion string) {
+	msg = strings.TrimSuffix(msg, "; ")
+	code := line
+	for _, s := range slips() {
+		rx := regexp.MustCompile(s.pattern)
+		if at := rx.FindStringIndex(code); at != nil && !inString(code, at[0]) {
+			return msg, s.hint
+		}
+	}
+	switch {
+	case strings.Contains(msg, "unterminated"), strings.Contains(msg, "unexpected newline in string"):
+		return msg, `a quote is missing; a text over several lines stands between """`
+	case strings.Contains(msg, "want ')'"), strings.Contains(msg, "want ']'"), strings.Contains(msg, "want '}'"):
+		return msg, "a comma or a closing bracket may be missing before it"
+	case strings.Contains(msg, "indent"):
+		return msg, "lines of one block begin in the same column"
+	case strings.Contains(msg, "got end of file"):
+		return msg, "a bracket may not be closed"
+	}
+	return msg, ""
+}
+
+// inString reports whether the place stands within quotes or a comment on its
+// line.
+func inString(line string, at int) bool {
+	quote := byte(0)
+	for i := range at {
+		switch c := line[i]; {
+		case quote != 0:
+			if c == '\\' {
+				continue
+			}
+			if c == quote {
+				quote = 0
+			}
+		case c == '#':
+			return true
+		case c == '"' || c == '\'':
+			quote = c
+		}
+	}
+	return quote != 0
+}
+
+var (
+	undefinedPattern = regexp.MustCompile(`^undefined: (\S+)`)
+	rebindPattern    = regexp.MustCompile(`^cannot reassign (global|top-level|local) (\S+)( declared at (.*))?`)
+)
+
+// resolverHint says in the language's words what the resolver found. names are
+// all that may have been meant.
+func resolverHint(msg string, names []string) (message, suggestion string) {
+	if m := undefinedPattern.FindStringSubmatch(msg); m != nil {
+		switch m[1] {
+		case "true", "false":
+			return "undefined: " + m[1], "did you mean " + strings.ToUpper(m[1][:1]) + m[1][1:] + "?"
+		case "null", "nil", "none":
+			return "undefined: " + m[1], "did you mean None?"
+		case "sum", "map", "filter", "round", "pow", "input", "open", "isinstance", "super", "iter", "next":
+			return "undefined: " + m[1], "Starlark has no " + m[1]
+		case "s", "seconds", "sec", "minutes", "milliseconds":
+			return "undefined: " + m[1], "the units are ms, second and minute"
+		}
+		if near, ok := spell.Nearest(m[1], slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == m[1] })); ok {
+			return "undefined: " + m[1], "did you mean " + near + "?"
+		}
+		return "undefined: " + m[1], "`starfall doc` lists the words of the language"
+	}
+	if m := rebindPattern.FindStringSubmatch(msg); m != nil {
+		message := m[2] + " is bound a second time"
+		suggestion := "a global is bound once: branch with a if c else b or a dict, and put loops that rebind into a function"
+		if m[4] != "" {
+			suggestion = "the first time is at " + shortPlace(m[4]) + "\n" + suggestion
+		}
+		return message, suggestion
+	}
+	switch {
+	case strings.Contains(msg, "while loops"):
+		return "there are no while loops", "say for i in range(10): …; what repeats in time is said by every(…)"
+	case strings.Contains(msg, "load statement within"):
+		return msg, "load stands at the top of the file"
+	case strings.Contains(msg, "positional argument may not follow named"):
+		return msg, "give the names last"
+	}
+	return msg, ""
+}
+
+// shortPlace leaves the path of a position away: it is the same file.
+func shortPlace(place string) string {
+	parts := strings.Split(place, ":")
+	if len(parts) < 3 {
+		return place
+	}
+	return "line " + parts[len(parts)-2]
+}
+
+// evalHint says in the language's words what ended the evaluation.
+func evalHint(msg string) (message, suggestion string) {
+	msg = strings.TrimPrefix(msg, "Starlark computation cancelled: ")
+	switch {
+	case strings.HasPrefix(msg, "more than "):
+		return "the evaluation does not end: " + msg, "a loop may go on for too long"
+	case strings.Contains(msg, "called recursively"):
+		return msg, "functions cannot call themselves; use a loop"
+	case handlePattern.MatchString(msg):
+		return msg, "nothing measured is known while the scenario is read: claims are said with bounds, such as expect(shop.rate.never_below(800))"
+	case strings.Contains(msg, "string") && strings.Contains(msg, "unknown binary op") && (strings.Contains(msg, "int") || strings.Contains(msg, "float")):
+		return msg, `a duration in a string does not calculate: say 30 * second instead of "30s"; str(x) makes a string of a number`
+	case strings.Contains(msg, "not iterable"), strings.Contains(msg, "unhashable"), strings.Contains(msg, "frozen"):
+		return msg, ""
+	}
+	return msg, ""
+}
+
+var handlePattern = regexp.MustCompile(`\b(measure|claim)\b.*(not implemented|unknown binary op)|(not implemented|unknown binary op).*\b(measure|claim)\b|\bmeasure [<>=!]+|[<>=!]+ measure\b`)
