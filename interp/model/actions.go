@@ -118,7 +118,7 @@ func (c *checker) scale(a *plan.Action, now plan.Duration) {
 			c.actWarn(a, "", "%s has %s already at %s", s.name, plural(a.Members, "member"), now)
 		}
 		if n := s.partitions(); s.consumer != nil && a.Members > n && !s.topicsMay() {
-			c.actWarn(a, "", "got %s, but there are %s at %s: %s will be idle",
+			c.actWarn(a, "", "got %s for %s at %s: %s will be idle",
 				plural(a.Members, "member"), plural(n, "partition"), now, plural(a.Members-n, "member"))
 		}
 		s.members = append(s.members, change{now, float64(a.Members)})

@@ -137,7 +137,7 @@ func TestChanges(t *testing.T) {
 			func(b *builder) { b.at("a", "20s", scale(3)); b.at("b", "30s", scale(2)) }},
 		{"too many members",
 			func(b *builder) { b.at("a", "20s", scale(7)) },
-			[]string{"a/scale: warning: scale: got 7 members, but there are 6 partitions at 20s: 1 member will be idle"},
+			[]string{"a/scale: warning: scale: got 7 members for 6 partitions at 20s: 1 member will be idle"},
 			func(b *builder) { b.at("r", "15s", resize(7)); b.at("a", "20s", scale(7)) }},
 		{"crash of nobody",
 			func(b *builder) { b.at("a", "20s", act(plan.Crash, member(3))) },

@@ -246,15 +246,18 @@ func demandsZero(b *plan.Bound) bool {
 	return false
 }
 
+// neverNegative is what is known of every measure.
+const neverNegative = "it is never below 0"
+
 // limits are the values that a measure can have in a window at all.
 //
-//	low, high    for every bucket or sample
-//	ceiling      the least of the greatest: no bound from below can be higher
-//	floor        the greatest of the least: no bound from above can be lower
-//	why          the fact behind it
+//	ceiling   no bound from below can be higher
+//	floor     no bound from above can be lower
+//	why       the fact behind it
+//	hint      what to write instead
 //
-// ceiling is below high, and floor above low, where a value is known to change
-// within the window and the bound must hold at every sample.
+// A value that is known to change within the window has a floor above its
+// ceiling: no single number is right at every sample.
 type limits struct {
 	floor, ceiling float64
 	why            string
@@ -264,7 +267,7 @@ type limits struct {
 // limitsOf gives the limits that the plan sets to a measure. Every measure is at
 // least zero.
 func (c *checker) limitsOf(t *plan.Term, m plan.Measure, r reach) limits {
-	l := limits{ceiling: math.Inf(1)}
+	l := limits{ceiling: math.Inf(1), why: neverNegative}
 	switch t.Subject.Kind {
 	case plan.RefProducer:
 		switch t.Measure {
@@ -414,28 +417,21 @@ func (c *checker) checkPossible(t *plan.Term, m plan.Measure, r reach) {
 	always := func(why string) {
 		c.warnf(t.Pos, "", "%s: this can never fail: got %s, but %s", t.Measure, boundText(b), why)
 	}
-	zero := "it is never below 0"
 	switch b.Op {
 	case plan.NeverBelow, plan.AtLeast, plan.Eventually:
 		if b.Value > l.ceiling {
 			never()
 		} else if b.Value <= 0 {
-			always(zero)
+			always(neverNegative)
 		}
 	case plan.NeverAbove, plan.AtMost:
 		if b.Value < l.floor {
-			never()
-		} else if b.Value < 0 {
-			l.why = zero
 			never()
 		} else if t.Measure == "late" && b.Value >= 1 {
 			always(l.why)
 		}
 	case plan.Equals:
 		if b.Value > l.ceiling || b.Value < l.floor {
-			never()
-		} else if b.Value < 0 {
-			l.why = zero
 			never()
 		} else if m.Unit == plan.UnitCount && b.Value != math.Trunc(b.Value) {
 			l.why = "it is a whole number"

@@ -92,7 +92,7 @@ func (c *checker) checkConsumers() {
 		}
 		c.checkSession(x, cluster)
 		if n := s.partitions(); x.Members > n && !c.grows(s) {
-			c.warnf(x.Pos, "", "consumer: for parameter members: got %d, but there are %s: %s will be idle",
+			c.warnf(x.Pos, "", "consumer: for parameter members: got %d for %s: %s will be idle",
 				x.Members, plural(n, "partition"), plural(x.Members-n, "member"))
 		}
 	}

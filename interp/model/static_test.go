@@ -154,7 +154,7 @@ func TestThings(t *testing.T) {
 			func(b *builder) { b.consumer().Config = map[string]string{"heartbeat.interval.ms": "15000"} }},
 		{"idle members",
 			func(b *builder) { b.consumer().Members = 8 },
-			[]string{"billing: warning: consumer: for parameter members: got 8, but there are 6 partitions: 2 members will be idle"},
+			[]string{"billing: warning: consumer: for parameter members: got 8 for 6 partitions: 2 members will be idle"},
 			func(b *builder) { b.consumer().Members = 8; b.at("grow", "30s", resize(8)) }},
 	})
 }

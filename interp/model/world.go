@@ -309,14 +309,6 @@ func newClientState(name, site string, members int) *clientState {
 
 func (s *clientState) now() int { return int(last(s.members)) }
 
-// word is the builtin that declares it.
-func (s *clientState) word() string {
-	if s.producer != nil {
-		return "producer"
-	}
-	return "consumer"
-}
-
 // cluster is where its topics are, nil when that is not known.
 func (s *clientState) cluster() *clusterState {
 	if len(s.topics) == 0 {
