@@ -137,21 +137,29 @@ func (l *load) start(ctx context.Context) error {
 // be shaped before they start.
 func (l *load) places() error {
 	for _, c := range l.clients {
-		t := l.p.Topic(c.topic())
-		if t == nil {
-			return fmt.Errorf("%s: topic %s is not in the plan", c.name, c.topic())
-		}
-		l.grow(c, c.planned())
-		for _, m := range c.members {
-			if _, err := l.world.Bootstrap(t.Cluster, m.place); err != nil {
-				return fmt.Errorf("%s-%d: bootstrap: %w", c.name, m.place.Member, err)
-			}
+		if err := l.place(c, c.planned()); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// grow makes places up to member n.
+// place makes places up to member n of a client, known to the world.
+func (l *load) place(c *client, n int) error {
+	t := l.p.Topic(c.topic())
+	if t == nil {
+		return fmt.Errorf("%s: topic %s is not in the plan", c.name, c.topic())
+	}
+	l.grow(c, n)
+	for _, m := range c.members {
+		if _, err := l.world.Bootstrap(t.Cluster, m.place); err != nil {
+			return fmt.Errorf("%s-%d: bootstrap: %w", c.name, m.place.Member, err)
+		}
+	}
+	return nil
+}
+
+// grow makes room up to member n.
 func (l *load) grow(c *client, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -252,7 +260,9 @@ func (l *load) scale(ctx context.Context, name string, n int) (Proof, error) {
 		return Proof{}, err
 	}
 	defer free()
-	l.grow(c, n)
+	if err := l.place(c, n); err != nil {
+		return Proof{}, err
+	}
 	if proof, err := l.refresh(ctx); err != nil || !proof.OK {
 		return proof, err
 	}
@@ -389,6 +399,9 @@ func (l *load) take(ctx context.Context, name string) (*client, func(), error) {
 	if c == nil {
 		return nil, nil, fmt.Errorf("%s: there is no such client", name)
 	}
+	if l.starter == nil {
+		return nil, nil, fmt.Errorf("%s: the clients of the plan do not run here", name)
+	}
 	select {
 	case c.busy <- struct{}{}:
 		return c, func() { <-c.busy }, nil
@@ -469,17 +482,19 @@ func (l *load) members(name string) []plan.Ref {
 }
 
 // together does several things at once and waits for all. The first error ends
-// the others' context; all errors are given.
+// the others' context; all errors are given. A panic of one goes on in the
+// caller once all have ended.
 func together(ctx context.Context, fs []func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	errs := make([]error, len(fs))
+	panics := make([]error, len(fs))
 	done := make(chan int)
 	for i, f := range fs {
 		go func() {
 			defer func() {
 				if p := recover(); p != nil {
-					errs[i] = panicError(p)
+					panics[i] = panicError(p)
 				}
 				done <- i
 			}()
@@ -487,9 +502,12 @@ func together(ctx context.Context, fs []func(context.Context) error) error {
 		}()
 	}
 	for range fs {
-		if i := <-done; errs[i] != nil {
+		if i := <-done; errs[i] != nil || panics[i] != nil {
 			cancel()
 		}
+	}
+	if err := errors.Join(panics...); err != nil {
+		panic(err)
 	}
 	return errors.Join(errs...)
 }

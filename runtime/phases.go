@@ -88,7 +88,11 @@ func (r *run) prepareClusters(load bool) error {
 	if r.clients.Admin == nil || r.clients.Audit == nil || load && r.clients.Load == nil {
 		return errors.New("clients: Connect gave no Load, Admin or Audit")
 	}
-	r.load = newLoad(r.p, r.env, world, r.clients.Load, r.rec)
+	starter := r.clients.Load
+	if !load {
+		starter = nil
+	}
+	r.load = newLoad(r.p, r.env, world, starter, r.rec)
 	r.shaper = newShaper(network, r.p.Links, r.endpoints)
 	r.load.refresh = r.shaper.refresh
 	r.resolver = &resolver{

@@ -117,10 +117,6 @@ func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
 		Run: runName(o.Folder, p), RunID: runID(o), Seed: o.Seed, Speed: o.Speed,
 		Clock: r.clock, Log: r.logs.line,
 	}
-	r.push("watching", func(ctx context.Context) error {
-		r.stopHard(nil)
-		return waitFor(ctx, &r.background)
-	})
 	r.watchInterrupts()
 	return r
 }
@@ -134,12 +130,9 @@ func (r *run) record() error {
 	r.rec = w
 	r.journal.to = w
 	r.logs.open(r.o.Folder)
-	// The journal's first lines are held back until t = 0 is known, the
-	// interrupts' goroutine may write at any time: down is LIFO, so that this
-	// closes last.
-	r.down = append([]takeDown{{"recording", func(context.Context) error {
+	r.push("recording", func(context.Context) error {
 		return errors.Join(w.Close(r.clock.Now()), r.logs.close())
-	}}}, r.down...)
+	})
 	r.background.Go(func() {
 		select {
 		case <-w.Failed():
@@ -269,6 +262,13 @@ func (r *run) close(ctx context.Context, panicked any, err error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.TakeDown)
 	defer cancel()
 	var errs []error
+	// Nothing that uses the clusters may outlive them.
+	r.stopHard(nil)
+	for _, g := range []*sync.WaitGroup{&r.timeline, &r.acts, &r.background} {
+		if werr := waitFor(ctx, g); werr != nil {
+			errs = append(errs, &PhaseError{Phase: PhaseTakeDown, Err: werr})
+		}
+	}
 	for i := len(r.down) - 1; i >= 0; i-- {
 		if derr := r.down[i].do(ctx); derr != nil {
 			errs = append(errs, &PhaseError{Phase: PhaseTakeDown, Err: fmt.Errorf("%s: %w", r.down[i].what, derr)})

@@ -5,6 +5,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -222,9 +223,22 @@ func (r *run) recoverAs(what string) {
 	}
 }
 
+// panicError makes an error of a panic, with the stack of where it was first
+// caught.
 func panicError(p any) error {
-	return fmt.Errorf("panic: %v\n%s", p, strings.TrimSpace(string(debug.Stack())))
+	var caught *caughtPanic
+	if err, ok := p.(error); ok && errors.As(err, &caught) {
+		return err
+	}
+	return &caughtPanic{p, strings.TrimSpace(string(debug.Stack()))}
 }
+
+type caughtPanic struct {
+	value any
+	stack string
+}
+
+func (c *caughtPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", c.value, c.stack) }
 
 // limit bounds how long something may take to be proved: proofLimit of
 // scenario time, and at least proofFloor of real time.

@@ -36,7 +36,7 @@ type watcher struct {
 	claims    claims
 	err       error
 	at        time.Duration // of the last look
-	positions map[position]int64
+	positions map[position]read
 	arrived   map[int32]time.Duration // by consumer: the last delivery
 	counts    counts
 	seconds   []countsAt // the last second or more, for rates
@@ -45,6 +45,21 @@ type watcher struct {
 // position is a partition as a group reads it; all by index in the plan.
 type position struct {
 	consumer, topic, partition int32
+}
+
+// read is how far a group has read a partition: the last that was reported,
+// since a truncated log is read again from an earlier offset. Within one moment
+// of the recording's resolution reports have no order, and the furthest counts.
+type read struct {
+	at   time.Duration
+	next int64
+}
+
+func (r read) report(at time.Duration, next int64) read {
+	if at == r.at {
+		next = max(next, r.next)
+	}
+	return read{at, next}
 }
 
 type counts struct{ sent, acked, delivered uint64 }
@@ -57,7 +72,7 @@ type countsAt struct {
 func newWatcher(c *clock, from blocks, j claims) *watcher {
 	return &watcher{
 		clock: c, from: from, claims: j,
-		positions: make(map[position]int64), arrived: make(map[int32]time.Duration),
+		positions: make(map[position]read), arrived: make(map[int32]time.Duration),
 	}
 }
 
@@ -94,10 +109,14 @@ func (w *watcher) span(s record.Stream, x *record.Span) {
 		}
 		w.counts.delivered += uint64(x.N)
 		w.arrived[consumer] = max(w.arrived[consumer], x.At)
-		w.positions[position{consumer, x.Topic, x.Partition}] = x.Offset + int64(x.N)
+		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset+int64(x.N))
 	case record.OpPosition:
-		w.positions[position{consumer, x.Topic, x.Partition}] = x.Offset
+		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset)
 	}
+}
+
+func (w *watcher) read(p position, at time.Duration, next int64) {
+	w.positions[p] = w.positions[p].report(at, next)
 }
 
 // holds judges a claim now.
@@ -128,7 +147,7 @@ func (w *watcher) reached(consumer int32, ends map[position]int64) (missing []po
 	defer w.mu.Unlock()
 	w.look()
 	for p, end := range ends {
-		if p.consumer == consumer && w.positions[p] < end {
+		if p.consumer == consumer && w.positions[p].next < end {
 			missing = append(missing, p)
 		}
 	}

@@ -1,0 +1,440 @@
+// This file defines a fake engine and fake clients: enough of a Kafka for the
+// run to be tried in a testing/synctest bubble.
+
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// fake is an engine with one world whose brokers do what they are told, each
+// signal after a delay of its own. Partitions are led by their first replica
+// that runs, and every record is replicated at once.
+type fake struct {
+	refuse    []Refusal
+	upErr     error
+	createErr error
+	loadErr   error
+	closeErr  error
+	upDelay   time.Duration
+	delay     map[Signal]time.Duration
+	unproved  map[Signal]bool
+	panicOn   Signal
+	noPower   bool                     // neither Processes nor Network
+	shape     func(paths []Path) error // when set, what Shape answers
+	stuck     bool                     // consumers deliver nothing
+	noLeader  bool                     // no partition has a leader
+
+	mu       sync.Mutex
+	p        *plan.Plan
+	observe  func(Change)
+	state    map[NodeKey]string
+	calls    []string
+	shapes   [][]Path
+	logs     map[string]int64 // by topic: records in partition 0
+	acks     map[string][]record.Identity
+	running  map[string]*fakeMember // by client-member
+	specs    []ProducerSpec
+	shares   []string
+	closed   int
+	clock    Clock
+	done     []plan.Action
+	restored map[string]*string
+	audited  []string
+	fakeTime time.Time
+}
+
+type fakeWorld struct{ *fake }
+
+// powerless is a world without powers.
+type powerless struct{ w *fakeWorld }
+
+func (p powerless) Bootstrap(c string, from Place) ([]string, error) { return p.w.Bootstrap(c, from) }
+func (p powerless) Inspect(ctx context.Context, c string) (State, error) {
+	return p.w.Inspect(ctx, c)
+}
+func (p powerless) Close(ctx context.Context) error { return p.w.Close(ctx) }
+
+func newFake() *fake {
+	return &fake{
+		delay: make(map[Signal]time.Duration), unproved: make(map[Signal]bool),
+		state: make(map[NodeKey]string), logs: make(map[string]int64),
+		acks: make(map[string][]record.Identity), running: make(map[string]*fakeMember),
+	}
+}
+
+func (f *fake) call(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := time.Duration(0)
+	if f.clock != nil {
+		at = f.clock.Now()
+	}
+	f.calls = append(f.calls, fmt.Sprintf("%s ", at)+fmt.Sprintf(format, args...))
+}
+
+// called gives the calls without their times.
+func (f *fake) called() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, c := range f.calls {
+		for i := range c {
+			if c[i] == ' ' {
+				out = append(out, c[i+1:])
+				break
+			}
+		}
+	}
+	return out
+}
+
+func (f *fake) Name() string                { return "fake" }
+func (f *fake) Refuse(*plan.Plan) []Refusal { return f.refuse }
+func (f *fake) ReportsElections() bool      { return true }
+func (f *fake) connect() Connect            { return f.clients }
+func (f *fake) options(t *testing.T) Options {
+	return Options{Engine: f, Connect: f.connect(), Folder: t.TempDir() + "/run"}
+}
+
+func (f *fake) Up(ctx context.Context, p *plan.Plan, o UpOptions) (World, error) {
+	f.call("up")
+	if !sleep(ctx, f.upDelay) {
+		return nil, context.Cause(ctx)
+	}
+	if f.upErr != nil {
+		return nil, f.upErr
+	}
+	f.p, f.observe = p, o.Observe
+	for _, c := range p.Clusters {
+		for _, n := range c.Nodes {
+			f.state[NodeKey{c.Name, n.ID}] = processRunning
+		}
+	}
+	o.Observe(Change{At: time.Now(), Cluster: "kafka", Kind: ChangeController, Node: 1, Text: "kafka-1 is the controller"})
+	w := &fakeWorld{f}
+	if f.noPower {
+		return powerless{w}, nil
+	}
+	return w, nil
+}
+
+func (w *fakeWorld) Bootstrap(cluster string, from Place) ([]string, error) {
+	return []string{fmt.Sprintf("%s.%s.%d:9092", cluster, from.Client+from.Site, from.Member)}, nil
+}
+
+func (w *fakeWorld) Close(context.Context) error {
+	w.call("world closed")
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed++
+	return w.closeErr
+}
+
+func (w *fakeWorld) Inspect(ctx context.Context, cluster string) (State, error) {
+	if err := ctx.Err(); err != nil {
+		return State{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var s State
+	for _, c := range w.p.Clusters {
+		if c.Name != cluster {
+			continue
+		}
+		for _, n := range c.Nodes {
+			st := w.state[NodeKey{cluster, n.ID}]
+			s.Nodes = append(s.Nodes, NodeState{ID: n.ID, Process: st, Alive: st == processRunning})
+			if st == processRunning && len(s.Controllers) == 0 {
+				s.Controllers = []int32{n.ID}
+			}
+		}
+	}
+	for _, t := range w.p.Topics {
+		if t.Cluster != cluster {
+			continue
+		}
+		for part := range t.Partitions {
+			p := PartitionState{Topic: t.Name, Partition: int32(part), Leader: -1}
+			for i := range t.Replicas {
+				id := int32((part+i)%len(s.Nodes) + 1)
+				p.Replicas = append(p.Replicas, id)
+				if w.state[NodeKey{cluster, id}] == processRunning {
+					p.ISR = append(p.ISR, id)
+					if p.Leader < 0 && !w.noLeader {
+						p.Leader = id
+					}
+				}
+			}
+			if part == 0 {
+				p.End, p.HighWater = w.logs[t.Name], w.logs[t.Name]
+			}
+			s.Partitions = append(s.Partitions, p)
+		}
+	}
+	return s, nil
+}
+
+func (w *fakeWorld) Signal(ctx context.Context, n NodeKey, s Signal) (Proof, error) {
+	w.call("%s %d", s, n.ID)
+	if s == w.panicOn {
+		panic("the engine is broken")
+	}
+	if !sleep(ctx, w.delay[s]) {
+		return Proof{Text: "not seen in time"}, nil
+	}
+	if w.unproved[s] {
+		return Proof{Text: "it is still there"}, nil
+	}
+	w.mu.Lock()
+	next, problem := step(w.state[n], s)
+	if problem == "" {
+		w.state[n] = next
+	}
+	w.mu.Unlock()
+	if problem != "" {
+		return Proof{}, errors.New(problem)
+	}
+	return Proof{OK: true, At: time.Now(), Text: string(s) + " seen"}, nil
+}
+
+func (w *fakeWorld) Shape(ctx context.Context, paths []Path) (Proof, error) {
+	w.call("shape %d", len(paths))
+	w.mu.Lock()
+	w.shapes = append(w.shapes, slices.Clone(paths))
+	shape := w.shape
+	w.mu.Unlock()
+	if shape != nil {
+		if err := shape(paths); err != nil {
+			return Proof{}, err
+		}
+	}
+	return Proof{OK: true, At: time.Now(), Text: fmt.Sprintf("%d paths probed", len(paths))}, nil
+}
+
+func (f *fake) clients(w World, e Env, p *plan.Plan) (Clients, error) {
+	f.mu.Lock()
+	f.clock = e.Clock
+	f.mu.Unlock()
+	return Clients{Load: fakeLoad{f}, Admin: fakeAdmin{f}, Audit: fakeAudit{f}, Close: func() error {
+		f.call("clients closed")
+		return nil
+	}}, nil
+}
+
+type fakeLoad struct{ *fake }
+
+// fakeMember is a producer or a consumer. A producer puts a record into
+// partition 0 every 100 ms of scenario time from Begin on; the consumer reads
+// it within 100 ms.
+type fakeMember struct {
+	f        *fake
+	name     string
+	producer *ProducerSpec
+	consumer *ConsumerSpec
+	seq      uint64
+	next     map[string]int64
+	quit     chan struct{}
+	ended    chan struct{}
+	begin    sync.Once
+}
+
+func (l fakeLoad) Producer(ctx context.Context, s ProducerSpec) (Producer, error) {
+	l.call("start %s-%d", s.Producer.Name, s.Member)
+	if l.loadErr != nil {
+		return nil, l.loadErr
+	}
+	m := &fakeMember{f: l.fake, name: fmt.Sprintf("%s-%d", s.Producer.Name, s.Member), producer: &s, quit: make(chan struct{}), ended: make(chan struct{})}
+	l.mu.Lock()
+	l.specs = append(l.specs, s)
+	l.running[m.name] = m
+	l.mu.Unlock()
+	return m, nil
+}
+
+func (l fakeLoad) Consumer(ctx context.Context, s ConsumerSpec) (Member, error) {
+	l.call("start %s-%d", s.Consumer.Name, s.Member)
+	if l.loadErr != nil {
+		return nil, l.loadErr
+	}
+	m := &fakeMember{f: l.fake, name: fmt.Sprintf("%s-%d", s.Consumer.Name, s.Member), consumer: &s, next: make(map[string]int64), quit: make(chan struct{}), ended: make(chan struct{})}
+	l.mu.Lock()
+	l.running[m.name] = m
+	l.mu.Unlock()
+	go m.consume()
+	return m, nil
+}
+
+func (m *fakeMember) Begin(at time.Duration, share float64) {
+	m.f.mu.Lock()
+	m.f.shares = append(m.f.shares, fmt.Sprintf("%s begins %s at %g", m.name, at, share))
+	m.f.mu.Unlock()
+	m.begin.Do(func() { go m.produce(at) })
+}
+
+func (m *fakeMember) SetRate(share float64) {
+	m.f.mu.Lock()
+	m.f.shares = append(m.f.shares, fmt.Sprintf("%s goes at %g", m.name, share))
+	m.f.mu.Unlock()
+}
+
+func (m *fakeMember) wall(d time.Duration) time.Duration {
+	speed := 1.0
+	if m.producer != nil {
+		speed = m.producer.Speed
+	} else {
+		speed = m.consumer.Speed
+	}
+	return time.Duration(float64(d) / speed)
+}
+
+func (m *fakeMember) pause(d time.Duration) bool {
+	select {
+	case <-m.quit:
+		return false
+	case <-time.After(m.wall(d)):
+		return true
+	}
+}
+
+func (m *fakeMember) produce(at time.Duration) {
+	defer close(m.ended)
+	log := m.producer.Log
+	log.Due(0, at, 10, m.producer.Topic.Partitions)
+	if !m.pause(at - m.producer.Clock.Now()) {
+		return
+	}
+	for {
+		now := m.producer.Clock.Now()
+		m.f.mu.Lock()
+		offset := m.f.logs[m.producer.Topic.Name]
+		m.f.logs[m.producer.Topic.Name]++
+		id := record.Identity{Run: m.producer.RunID, Producer: m.producer.Index, Member: m.producer.Member, Seq: m.seq}
+		m.f.acks[m.producer.Topic.Name] = append(m.f.acks[m.producer.Topic.Name], id)
+		m.f.mu.Unlock()
+		log.Accepted(m.seq, 1, now)
+		log.Acked(m.seq, 0, offset, now)
+		m.seq++
+		if !m.pause(100 * time.Millisecond) {
+			log.End(m.seq, m.producer.Clock.Now())
+			return
+		}
+	}
+}
+
+func (m *fakeMember) consume() {
+	defer close(m.ended)
+	for m.pause(100 * time.Millisecond) {
+		if m.f.stuck || m.consumer.Member != 1 {
+			continue
+		}
+		for _, t := range m.consumer.Consumer.Topics {
+			m.f.mu.Lock()
+			ids := m.f.acks[t][m.next[t]:]
+			m.f.mu.Unlock()
+			for _, id := range ids {
+				m.consumer.Log.Delivered(t, 0, m.next[t], id, m.consumer.Clock.Now())
+				m.next[t]++
+			}
+		}
+	}
+}
+
+func (m *fakeMember) end(how string) {
+	m.f.call("%s %s", how, m.name)
+	m.f.mu.Lock()
+	delete(m.f.running, m.name)
+	m.f.mu.Unlock()
+	close(m.quit)
+	if m.producer != nil {
+		m.begin.Do(func() { close(m.ended) })
+	}
+	<-m.ended
+}
+
+func (m *fakeMember) Stop(context.Context) error { m.end("stop"); return nil }
+func (m *fakeMember) Crash()                     { m.end("crash") }
+
+type fakeAdmin struct{ *fake }
+
+func (a fakeAdmin) Create(ctx context.Context, cluster string, topics []plan.Topic) error {
+	a.call("create %d", len(topics))
+	return a.createErr
+}
+
+func (a fakeAdmin) Do(ctx context.Context, cluster string, x plan.Action) (Proof, error) {
+	a.call("%s", x.Verb)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.done = append(a.done, x)
+	p := Proof{OK: true, At: time.Now(), Text: "read back"}
+	if x.Verb == plan.Send {
+		p.Wrote = &Written{Topic: x.Targets[0].Name, Offset: 7}
+	}
+	return p, nil
+}
+
+func (a fakeAdmin) Coordinator(context.Context, string, string) (int32, error) { return 3, nil }
+
+func (a fakeAdmin) Configs(ctx context.Context, cluster string, t plan.Ref, names []string) (map[string]*string, error) {
+	out := make(map[string]*string)
+	for _, n := range names {
+		out[n] = nil
+	}
+	return out, nil
+}
+
+func (a fakeAdmin) Restore(ctx context.Context, cluster string, t plan.Ref, values map[string]*string) (Proof, error) {
+	a.call("restore %s", t.Name)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.restored = values
+	return Proof{OK: true, At: time.Now(), Text: "put back"}, nil
+}
+
+type fakeAudit struct{ *fake }
+
+func (a fakeAudit) Audit(ctx context.Context, cluster, topic string, end map[int32]int64, log func(int32, int64, int64) *record.AuditLog) error {
+	a.call("audit %s", topic)
+	a.mu.Lock()
+	ids := slices.Clone(a.acks[topic])
+	a.audited = append(a.audited, topic)
+	a.mu.Unlock()
+	for part, hw := range end {
+		l := log(part, 0, hw)
+		if part == 0 {
+			for i, id := range ids {
+				l.Record(int64(i), id)
+			}
+		}
+		l.Close(nil)
+	}
+	return ctx.Err()
+}
+
+func (a fakeAudit) Group(context.Context, string, string) (Group, error) {
+	return Group{State: "Stable", Members: 1, Generation: 1}, nil
+}
+
+var (
+	_ Engine    = (*fake)(nil)
+	_ Observant = (*fake)(nil)
+	_ World     = (*fakeWorld)(nil)
+	_ Processes = (*fakeWorld)(nil)
+	_ Network   = (*fakeWorld)(nil)
+	_ Load      = fakeLoad{}
+	_ Producer  = (*fakeMember)(nil)
+	_ Admin     = fakeAdmin{}
+	_ Configs   = fakeAdmin{}
+	_ Restorer  = fakeAdmin{}
+	_ Auditor   = fakeAudit{}
+)

@@ -1,0 +1,504 @@
+// This file tests the phases and every exit path of a run, in bubbles.
+
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+func seconds(n float64) plan.Duration { return plan.Duration(n * float64(time.Second)) }
+
+func at(n float64) plan.Trigger {
+	return plan.Trigger{Kind: plan.TriggerAt, At: plan.Instant{Offset: seconds(n)}}
+}
+
+// small is a plan of three combined nodes, one topic, a producer and a group
+// of two members each, twenty seconds long.
+func small(events ...plan.Event) *plan.Plan {
+	p := &plan.Plan{
+		Format: plan.Format, Name: "small",
+		Scenario: plan.Scenario{RunFor: seconds(20), Warmup: seconds(2), Drain: seconds(10), Seed: 7},
+		Sites:    []plan.Site{{Name: plan.ImpliedSite, Implied: true}},
+		Clusters: []plan.Cluster{{Name: "kafka", Nodes: []plan.Node{
+			{ID: 1, Role: plan.RoleCombined, Site: plan.ImpliedSite},
+			{ID: 2, Role: plan.RoleCombined, Site: plan.ImpliedSite},
+			{ID: 3, Role: plan.RoleCombined, Site: plan.ImpliedSite},
+		}}},
+		Topics: []plan.Topic{{Name: "orders", Cluster: "kafka", Partitions: 3, Replicas: 3, MinInsync: 2}},
+		Producers: []plan.Producer{{
+			Name: "shop", Topic: "orders", Rate: 20, Members: 2, Acks: "all", Size: 100,
+			Partitioner: "round_robin", Timeout: seconds(120), Site: plan.ImpliedSite,
+		}},
+		Consumers: []plan.Consumer{{
+			Name: "billing", Topics: []string{"orders"}, Group: "billing", Members: 2, Site: plan.ImpliedSite,
+		}},
+		Events: events,
+	}
+	for i := range p.Events {
+		if p.Events[i].Name == "" {
+			p.Events[i].Name = fmt.Sprintf("event-%d", i+1)
+		}
+		for j := range p.Events[i].Actions {
+			p.Events[i].Actions[j].Source = string(p.Events[i].Actions[j].Verb) + "()"
+		}
+	}
+	return p
+}
+
+func broker(n int) plan.Ref { return plan.Ref{Kind: plan.RefBroker, Name: "kafka", Index: n} }
+
+func after(n float64) *plan.Duration { d := seconds(n); return &d }
+
+// outcome is what a run left.
+type outcome struct {
+	res Result
+	err error
+	rec *record.Recording
+}
+
+// play runs a plan to its end and opens what it recorded.
+func play(t *testing.T, f *fake, p *plan.Plan, change ...func(*Options)) outcome {
+	t.Helper()
+	o := f.options(t)
+	for _, c := range change {
+		c(&o)
+	}
+	res, err := Run(t.Context(), p, o)
+	out := outcome{res: res, err: err}
+	if res.Folder != "" {
+		var oerr error
+		if out.rec, oerr = record.Open(res.Folder); oerr != nil {
+			t.Fatalf("open the recording: %v", oerr)
+		}
+	}
+	return out
+}
+
+// journal gives the events of some kinds as "time kind name what".
+func (o outcome) journal(kinds ...record.Kind) []string {
+	var out []string
+	for _, e := range o.rec.Events {
+		if len(kinds) > 0 && !slices.Contains(kinds, e.Kind) {
+			continue
+		}
+		s := fmt.Sprintf("%s %s %s", e.At.Round(time.Millisecond), e.Kind, e.Name)
+		if e.Phase != "" {
+			s = fmt.Sprintf("%s %s", e.Kind, e.Phase)
+		}
+		if len(e.Targets) > 0 {
+			s += " → " + strings.Join(e.Targets, ",")
+		}
+		if e.By != "" {
+			s += " by " + e.By
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func wantLines(t *testing.T, what string, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: got\n\t%s\nwant\n\t%s", what, strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+var timelineKinds = []record.Kind{
+	record.KindFired, record.KindEffect, record.KindComplete, record.KindUndoing,
+	record.KindUndone, record.KindUnproved, record.KindNotFired,
+}
+
+var allPhases = []string{
+	"phase prepare", "phase load", "phase run", "phase heal", "phase drain", "phase audit", "phase take_down",
+}
+
+func TestRunPhases(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		out := play(t, f, small())
+		if out.err != nil {
+			t.Fatalf("got error %v, want none", out.err)
+		}
+		wantLines(t, "phases", out.journal(record.KindPhase), allPhases)
+		wantLines(t, "drained", out.journal(record.KindDrained, record.KindDrainLimit), []string{"20.1s drained billing"})
+		if f.closed != 1 {
+			t.Errorf("got %d closings of the world, want 1", f.closed)
+		}
+		if len(f.running) != 0 {
+			t.Errorf("got members still running: %v", f.running)
+		}
+		calls := f.called()
+		for _, pair := range [][2]string{
+			{"create 1", "start shop-1"}, {"start billing-2", "stop shop-1"}, {"stop shop-2", "stop billing-1"},
+			{"stop billing-1", "audit orders"}, {"audit orders", "clients closed"}, {"clients closed", "world closed"},
+		} {
+			if a, b := slices.Index(calls, pair[0]), slices.Index(calls, pair[1]); a < 0 || b < 0 || a > b {
+				t.Errorf("got calls %v, want %q before %q", calls, pair[0], pair[1])
+			}
+		}
+		for _, e := range out.rec.Events {
+			if e.Phase == "prepare" && e.At >= 0 {
+				t.Errorf("got prepare at %s, want a time before load starts", e.At)
+			}
+		}
+		if out.rec.Events[len(out.rec.Events)-1].Kind != record.KindClosed {
+			t.Error("the recording is not closed")
+		}
+		if !out.rec.Info.Elections || out.rec.Info.Seed != 7 || out.rec.Info.Host.CPUs == 0 {
+			t.Errorf("got info %+v, want elections, the plan's seed and the host", out.rec.Info)
+		}
+	})
+}
+
+func TestRunSamplesFiveTimesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := play(t, newFake(), small())
+		samples := 0
+		groups := 0
+		_, err := out.rec.Scan(func(b *record.Block) error {
+			for _, s := range b.Samples {
+				if s.At >= 0 && s.At < 20*time.Second {
+					samples++
+					groups += len(s.Groups)
+					if len(s.Brokers) != 3 || len(s.Partitions) != 3 || s.Partitions[0].MinInsync != 2 {
+						return fmt.Errorf("got sample %+v, want 3 brokers and 3 partitions with min_insync 2", s)
+					}
+				}
+			}
+			return b.Spans(func(record.Stream, []record.Span) error { return nil })
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if samples < 99 || samples > 101 {
+			t.Errorf("got %d samples in 20 s, want 100", samples)
+		}
+		if groups < 95 {
+			t.Errorf("got the group in %d of %d samples, want it in nearly all", groups, samples)
+		}
+	})
+}
+
+func TestSpeedDividesRealTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		out := play(t, newFake(), small(plan.Event{Trigger: at(10), Actions: []plan.Action{
+			{Verb: plan.Kill, Targets: []plan.Ref{broker(2)}, UndoAfter: after(5)},
+		}}), func(o *Options) { o.Speed = 10 })
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		if took := time.Since(began); took > 2200*time.Millisecond {
+			t.Errorf("got %s of real time for 20 s at speed 10, want about 2 s", took)
+		}
+		wantLines(t, "timeline", out.journal(record.KindFired, record.KindUndone), []string{
+			"10s fired event-1 → kafka-2", "15s undone event-1 → kafka-2",
+		})
+	})
+}
+
+func TestErrorsBeforeLoad(t *testing.T) {
+	broken := errors.New("it broke")
+	for _, tt := range []struct {
+		name   string
+		set    func(*fake)
+		phase  Phase
+		closed int
+		want   string
+	}{
+		{"up", func(f *fake) { f.upErr = broken }, PhasePrepare, 0, "prepare: fake: it broke"},
+		{"topics", func(f *fake) { f.createErr = broken }, PhasePrepare, 1, "prepare: topics of kafka: it broke"},
+		{"load", func(f *fake) { f.loadErr = broken }, PhaseLoad, 1, "load: "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				tt.set(f)
+				out := play(t, f, small())
+				var phase *PhaseError
+				if !errors.As(out.err, &phase) || phase.Phase != tt.phase || !errors.Is(out.err, broken) {
+					t.Fatalf("got error %v, want one of phase %s with its cause", out.err, tt.phase)
+				}
+				if !strings.HasPrefix(out.err.Error(), tt.want) {
+					t.Errorf("got error %q, want it to begin with %q", out.err, tt.want)
+				}
+				if f.closed != tt.closed || len(f.running) != 0 {
+					t.Errorf("got %d closings and members %v, want %d and none", f.closed, f.running, tt.closed)
+				}
+				if got := out.journal(record.KindEngineError, record.KindClosed); len(got) != 2 {
+					t.Errorf("got journal %v, want the engine error and its end", got)
+				}
+			})
+		})
+	}
+}
+
+func TestRefusalsStartNothing(t *testing.T) {
+	f := newFake()
+	f.refuse = []Refusal{{Pos: plan.Pos{File: "a.star", Line: 3, Col: 1}, Message: "tool", Engine: "docker"}}
+	out := play(t, f, small())
+	var refused *RefusedError
+	if !errors.As(out.err, &refused) {
+		t.Fatalf("got error %v, want a refusal", out.err)
+	}
+	if want := "a.star:3:1: tool: the fake engine cannot do this, docker can"; out.err.Error() != want {
+		t.Errorf("got %q, want %q", out.err, want)
+	}
+	if len(f.calls) != 0 || out.res.Folder != "" {
+		t.Errorf("got calls %v and folder %q, want nothing", f.calls, out.res.Folder)
+	}
+}
+
+func TestUnwritableFolderStartsNothing(t *testing.T) {
+	f := newFake()
+	o := f.options(t)
+	p := small()
+	w, err := record.Create(o.Folder, p, record.Info{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(0); err != nil {
+		t.Fatal(err)
+	}
+	res, err := Run(t.Context(), p, o)
+	var phase *PhaseError
+	if !errors.As(err, &phase) || phase.Phase != PhasePrepare {
+		t.Fatalf("got error %v, want one of phase prepare", err)
+	}
+	if len(f.calls) != 0 || res.Folder != "" {
+		t.Errorf("got calls %v and folder %q, want nothing", f.calls, res.Folder)
+	}
+}
+
+// interrupts sends interrupts at moments after the call, in a bubble.
+func interrupts(moments ...time.Duration) <-chan struct{} {
+	c := make(chan struct{})
+	go func() {
+		var last time.Duration
+		for _, m := range moments {
+			time.Sleep(m - last)
+			last = m
+			c <- struct{}{}
+		}
+	}()
+	return c
+}
+
+func TestInterrupts(t *testing.T) {
+	down := plan.Event{Name: "outage", Trigger: at(3), Actions: []plan.Action{
+		{Verb: plan.Kill, Targets: []plan.Ref{broker(2)}},
+	}}
+	for _, tt := range []struct {
+		name   string
+		set    func(*fake)
+		at     []time.Duration
+		cut    bool // has an error that is ErrInterrupted
+		phases []string
+		left   string // state of broker 2 when the world was closed
+	}{
+		{
+			"prepare", func(f *fake) { f.upDelay = time.Hour }, []time.Duration{time.Second}, true,
+			[]string{"phase prepare", "phase take_down"}, "",
+		},
+		{"run", nil, []time.Duration{5 * time.Second}, false, allPhases, processRunning},
+		{
+			"run, twice", func(f *fake) { f.delay[SignalStart] = 30 * time.Second },
+			[]time.Duration{5 * time.Second, 6 * time.Second}, true,
+			[]string{"phase prepare", "phase load", "phase run", "phase heal", "phase take_down"}, processStopped,
+		},
+		{"heal", func(f *fake) { f.delay[SignalStart] = 5 * time.Second }, []time.Duration{22 * time.Second}, false, allPhases, processRunning},
+		{"drain", func(f *fake) { f.stuck = true }, []time.Duration{25 * time.Second}, false, allPhases, processRunning},
+		{
+			"drain, twice", func(f *fake) { f.noLeader, f.stuck = true, true },
+			[]time.Duration{5 * time.Second, 6 * time.Second}, true,
+			[]string{"phase prepare", "phase load", "phase run", "phase heal", "phase drain", "phase take_down"}, processRunning,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				if tt.set != nil {
+					tt.set(f)
+				}
+				out := play(t, f, small(down), func(o *Options) { o.Interrupt = interrupts(tt.at...) })
+				if errors.Is(out.err, ErrInterrupted) != tt.cut || !tt.cut && out.err != nil {
+					t.Errorf("got error %v, want cut short: %v", out.err, tt.cut)
+				}
+				if !out.res.Interrupted {
+					t.Error("the result does not say that the run was interrupted")
+				}
+				wantLines(t, "phases", out.journal(record.KindPhase), tt.phases)
+				if got := out.journal(record.KindInterrupted); len(got) != 1 {
+					t.Errorf("got %v, want one line of the interrupt", got)
+				}
+				if len(f.running) != 0 {
+					t.Errorf("got members still running: %v", f.running)
+				}
+				if got := f.state[NodeKey{"kafka", 2}]; got != tt.left {
+					t.Errorf("got broker 2 %q at the end, want %q", got, tt.left)
+				}
+				if tt.left != "" && f.closed != 1 {
+					t.Errorf("got %d closings, want 1", f.closed)
+				}
+			})
+		})
+	}
+}
+
+func TestContextEndsRunAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		began := time.Now()
+		res, err := Run(ctx, small(), f.options(t))
+		if !errors.Is(err, ErrInterrupted) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got error %v, want interrupted by its deadline", err)
+		}
+		if took := time.Since(began); took > 6*time.Second {
+			t.Errorf("got %s, want the run to end with its context", took)
+		}
+		if !res.Interrupted || f.closed != 1 || len(f.running) != 0 {
+			t.Errorf("got %+v, %d closings, members %v; want everything down", res, f.closed, f.running)
+		}
+	})
+}
+
+func TestPanicOfAnEventIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.panicOn = SignalPause
+		out := play(t, f, small(
+			plan.Event{Trigger: at(3), Actions: []plan.Action{{Verb: plan.Kill, Targets: []plan.Ref{broker(2)}}}},
+			plan.Event{Trigger: at(5), Actions: []plan.Action{{Verb: plan.Pause, Targets: []plan.Ref{broker(1)}}}},
+		))
+		var phase *PhaseError
+		if !errors.As(out.err, &phase) || phase.Phase != PhaseRun || !strings.Contains(out.err.Error(), "panic: the engine is broken") {
+			t.Fatalf("got error %v, want the panic in phase run", out.err)
+		}
+		wantLines(t, "phases", out.journal(record.KindPhase), []string{
+			"phase prepare", "phase load", "phase run", "phase heal", "phase take_down",
+		})
+		if f.state[NodeKey{"kafka", 2}] != processRunning {
+			t.Error("broker 2 was not healed")
+		}
+		if f.closed != 1 || len(f.running) != 0 {
+			t.Errorf("got %d closings, members %v; want everything down", f.closed, f.running)
+		}
+	})
+}
+
+func TestTakeDownFailureIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.closeErr = errors.New("a process is left")
+		out := play(t, f, small())
+		if out.err == nil || out.err.Error() != "take_down: cluster: a process is left" {
+			t.Errorf("got error %v, want what was left", out.err)
+		}
+		if got := out.journal(record.KindClosed); len(got) != 1 {
+			t.Error("the recording is not closed")
+		}
+	})
+}
+
+func TestDrainLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.stuck = true
+		out := play(t, f, small())
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		wantLines(t, "drain", out.journal(record.KindDrained, record.KindDrainLimit), []string{"30s drain_limit billing"})
+	})
+}
+
+func TestLinesAndLiveProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string
+		var live []Progress
+		out := play(t, newFake(), small(plan.Event{Name: "outage", Trigger: at(10), Actions: []plan.Action{
+			{Verb: plan.Kill, Targets: []plan.Ref{broker(2)}, UndoAfter: after(5)},
+		}}), func(o *Options) {
+			o.Progress = func(p Progress) {
+				if p.Line != "" {
+					lines = append(lines, fmt.Sprintf("%s %s", p.At.Round(time.Millisecond), p.Line))
+				} else {
+					live = append(live, p)
+				}
+			}
+		})
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		for _, want := range []string{
+			"10s kill() → kafka-2", "10s kill() → kafka-2: proved: kill seen",
+			"15s undo of kill() → kafka-2: proved: start seen", "20.1s group billing has reached the end",
+		} {
+			if !slices.Contains(lines, want) {
+				t.Errorf("got lines\n\t%s\nwant one %q", strings.Join(lines, "\n\t"), want)
+			}
+		}
+		i := slices.IndexFunc(live, func(p Progress) bool { return p.At > 8*time.Second })
+		p := live[i]
+		if p.Phase != PhaseRun || p.Next != "outage" || p.NextAt != 10*time.Second || p.Left > 12*time.Second {
+			t.Errorf("got %+v, want the next event, outage", p)
+		}
+		if p.Sent < 15 || p.Sent > 25 || p.Acked < 15 || p.Delivered < 15 {
+			t.Errorf("got rates %g %g %g, want about 20 each", p.Sent, p.Acked, p.Delivered)
+		}
+		i = slices.IndexFunc(live, func(p Progress) bool { return p.At > 12*time.Second })
+		if want := (NodeProgress{"kafka-2", processStopped}); !slices.Contains(live[i].Nodes, want) {
+			t.Errorf("got nodes %v, want %v", live[i].Nodes, want)
+		}
+	})
+}
+
+func TestUpHoldsUntilInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		o := f.options(t)
+		o.Folder = ""
+		o.Interrupt = interrupts(time.Minute)
+		var lines []string
+		o.Progress = func(p Progress) { lines = append(lines, p.Line) }
+		var got []Address
+		p := small(
+			plan.Event{Trigger: at(3), Actions: []plan.Action{{Verb: plan.Kill, Targets: []plan.Ref{broker(2)}, UndoAfter: after(5)}}},
+			plan.Event{Trigger: at(4), Actions: []plan.Action{{Verb: plan.Scale, Targets: []plan.Ref{{Kind: plan.RefProducer, Name: "shop"}}, Members: 3}}},
+		)
+		began := time.Now()
+		err := Up(t.Context(), p, o, Hold{Timeline: true, Ready: func(a []Address) { got = a }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < time.Minute {
+			t.Errorf("got %s, want it to hold until the interrupt", took)
+		}
+		if len(got) != 1 || got[0].Site != plan.ImpliedSite || len(got[0].Bootstrap) != 1 {
+			t.Errorf("got addresses %v, want one of the only site", got)
+		}
+		calls := f.called()
+		if !slices.Contains(calls, "kill 2") || !slices.Contains(calls, "start 2") || f.closed != 1 {
+			t.Errorf("got calls %v, want the timeline and the closing", calls)
+		}
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.Contains(l, "the clients of the plan do not run here") }) {
+			t.Errorf("got lines %q, want one that refuses scale", lines)
+		}
+		if m, _ := filepath.Glob(filepath.Join(t.TempDir(), "*")); len(m) != 0 {
+			t.Errorf("got files %v, want none", m)
+		}
+	})
+}
