@@ -1,0 +1,343 @@
+// This file defines the sarama.Client on which producers and consumer groups
+// run: cluster's metadata and connections of its own.
+
+package kafka
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+)
+
+// client is what sarama's AsyncProducer and ConsumerGroup (1.61.1) see as their
+// client. They call Config, Closed, Close, Partitions, WritablePartitions,
+// Leader, LeaderAndEpoch, PartitionNotReadable, GetOffset, RefreshMetadata,
+// LeastLoadedBroker, Coordinator, RefreshCoordinator and Topics; the embedded
+// interface is nil, the rest is for admin clients and transactions.
+//
+// Each client has connections of its own, so that what waits on one partition's
+// connection (a request to a broker that does not answer) is no other
+// partition's wait. A coordinator has one too, as in Java: on a shared one
+// heartbeats would queue behind long fetches.
+type client struct {
+	sarama.Client
+	cluster *cluster
+	conf    *sarama.Config
+	dial    *dialer
+	// only, when set, is the one partition that Partitions shows.
+	only *int32
+	// trouble is called whenever sarama asks for fresh metadata, which it does
+	// each time it sends something again. nil: nobody asks.
+	trouble func()
+
+	closed chan struct{}
+	once   sync.Once
+
+	mu      sync.Mutex
+	brokers map[string]*sarama.Broker // by address
+	coord   *sarama.Broker
+	tried   bool // coord has been handed out
+	lookup  sync.Mutex
+}
+
+var _ sarama.Client = (*client)(nil)
+
+func newClient(c *cluster, conf *sarama.Config, d *dialer) *client {
+	return &client{cluster: c, conf: conf, dial: d, closed: make(chan struct{}), brokers: map[string]*sarama.Broker{}}
+}
+
+// end closes the client's connections and lets everything that waits in it
+// return sarama.ErrClosedClient. Sarama's own Close is not this: it calls it
+// when its producer or group has ended in order.
+func (c *client) end(reset bool) {
+	c.once.Do(func() { close(c.closed) })
+	c.dial.close(reset)
+}
+
+func (c *client) Config() *sarama.Config { return c.conf }
+func (c *client) Close() error           { return nil }
+
+func (c *client) Closed() bool {
+	select {
+	case <-c.closed:
+		return true
+	case <-c.cluster.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *client) Topics() ([]string, error) { return slices.Clone(c.cluster.topics), nil }
+
+func (c *client) Partitions(topic string) ([]int32, error) {
+	if c.Closed() {
+		return nil, sarama.ErrClosedClient
+	}
+	if c.only != nil {
+		return []int32{*c.only}, nil
+	}
+	n := c.cluster.partitions(topic)
+	if n == 0 {
+		return nil, sarama.ErrUnknownTopicOrPartition
+	}
+	out := make([]int32, n)
+	for i := range out {
+		out[i] = int32(i)
+	}
+	return out, nil
+}
+
+func (c *client) WritablePartitions(topic string) ([]int32, error) { return c.Partitions(topic) }
+
+// RefreshMetadata asks until a broker has answered. That an answer knows no
+// leader for a partition is no error: Leader is where that is waited for.
+func (c *client) RefreshMetadata(...string) error {
+	if c.trouble != nil {
+		c.trouble()
+	}
+	for {
+		if c.Closed() {
+			return sarama.ErrClosedClient
+		}
+		if err := c.cluster.refresh(); err == nil {
+			return nil
+		}
+		if !c.pause() {
+			return sarama.ErrClosedClient
+		}
+	}
+}
+
+// Leader waits until the partition has one.
+func (c *client) Leader(topic string, partition int32) (*sarama.Broker, error) {
+	b, _, err := c.LeaderAndEpoch(topic, partition)
+	return b, err
+}
+
+func (c *client) LeaderAndEpoch(topic string, partition int32) (*sarama.Broker, int32, error) {
+	for {
+		if c.Closed() {
+			return nil, -1, sarama.ErrClosedClient
+		}
+		if _, epoch, addr, ok := c.cluster.leader(topic, partition); ok {
+			return c.broker(addr), epoch, nil
+		}
+		if c.trouble != nil {
+			c.trouble()
+		}
+		_ = c.cluster.refresh()
+		if _, _, _, ok := c.cluster.leader(topic, partition); !ok && !c.pause() {
+			return nil, -1, sarama.ErrClosedClient
+		}
+	}
+}
+
+// PartitionNotReadable is always false: sarama would look again only after 5 s
+// of wall time, while the fetcher waits for the leader by itself.
+func (c *client) PartitionNotReadable(string, int32) bool { return false }
+
+// pause waits retry.backoff.ms.
+func (c *client) pause() bool {
+	if !c.cluster.pause(c.conf.Metadata.Retry.Backoff) {
+		return false
+	}
+	return !c.Closed()
+}
+
+// broker gives the client's connection to an address, dialling when there is
+// none. Dialling goes on in the background; a failure shows in the request.
+func (c *client) broker(addr string) *sarama.Broker {
+	c.mu.Lock()
+	b := c.brokers[addr]
+	if b == nil {
+		b = sarama.NewBroker(addr)
+		c.brokers[addr] = b
+	}
+	c.mu.Unlock()
+	_ = b.Open(c.conf)
+	return b
+}
+
+// LeastLoadedBroker gives any broker, another one each time. Sarama asks it for
+// producer ids, and does not close the connection when that fails.
+func (c *client) LeastLoadedBroker() *sarama.Broker {
+	if c.Closed() {
+		return nil
+	}
+	addrs := c.cluster.addresses()
+	if len(addrs) == 0 {
+		return nil
+	}
+	key := "any " + addrs[0]
+	c.mu.Lock()
+	old := c.brokers[key]
+	b := sarama.NewBroker(addrs[0])
+	c.brokers[key] = b
+	c.mu.Unlock()
+	if old != nil {
+		_ = old.Close()
+	}
+	_ = b.Open(c.conf)
+	return b
+}
+
+// GetOffset asks the leader once, and once more after a refresh.
+func (c *client) GetOffset(topic string, partition int32, at int64) (int64, error) {
+	for attempt := 0; ; attempt++ {
+		b, err := c.Leader(topic, partition)
+		if err != nil {
+			return -1, err
+		}
+		req := sarama.NewOffsetRequest(protocol)
+		req.AddBlock(topic, partition, at, 1)
+		resp, err := b.GetAvailableOffsets(req)
+		if err != nil {
+			_ = b.Close()
+		} else if block := resp.GetBlock(topic, partition); block == nil {
+			err = sarama.ErrIncompleteResponse
+		} else if block.Err != sarama.ErrNoError {
+			err = block.Err
+		} else {
+			return block.Offset, nil
+		}
+		if attempt > 0 {
+			return -1, err
+		}
+		if !c.pause() {
+			return -1, sarama.ErrClosedClient
+		}
+		if err := c.RefreshMetadata(topic); err != nil {
+			return -1, err
+		}
+	}
+}
+
+// Coordinator gives the group's coordinator, looking for it when its connection
+// has failed. Sarama's own client would wait 2 s of wall time when
+// __consumer_offsets has no leader; here it is retry.backoff.ms.
+func (c *client) Coordinator(group string) (*sarama.Broker, error) {
+	c.mu.Lock()
+	b, tried := c.coord, c.tried
+	c.mu.Unlock()
+	if b != nil {
+		// sarama closes the connection when a request on it failed
+		if ok, _ := b.Connected(); ok || !tried {
+			c.mu.Lock()
+			c.tried = true
+			c.mu.Unlock()
+			return b, nil
+		}
+		if !c.pause() {
+			return nil, sarama.ErrClosedClient
+		}
+	}
+	if err := c.RefreshCoordinator(group); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tried = true
+	return c.coord, nil
+}
+
+// RefreshCoordinator asks each broker in turn who coordinates the group. On
+// failure it returns after retry.backoff.ms.
+func (c *client) RefreshCoordinator(group string) error {
+	c.lookup.Lock()
+	defer c.lookup.Unlock()
+	if c.Closed() {
+		return sarama.ErrClosedClient
+	}
+	addr, err := findCoordinator(c.cluster, group)
+	if err != nil {
+		if c.Closed() || !c.pause() {
+			return sarama.ErrClosedClient
+		}
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.coord != nil && c.coord.Addr() == addr {
+		if err := c.coord.Open(c.conf); errors.Is(err, sarama.ErrAlreadyConnected) {
+			return nil
+		}
+		c.tried = false
+		return nil
+	}
+	if c.coord != nil {
+		old := c.coord
+		go old.Close() // may wait for a request on it
+	}
+	c.coord = sarama.NewBroker(addr)
+	c.tried = false
+	return c.coord.Open(c.conf)
+}
+
+// findCoordinator asks brokers of the cluster for a group's coordinator, one
+// after the other. A broker that does not answer within the hedge does not hold
+// up the question to the next.
+func findCoordinator(c *cluster, group string) (string, error) {
+	type answer struct {
+		addr string
+		err  error
+	}
+	addrs := c.addresses()
+	answers := make(chan answer, len(addrs))
+	timer := time.NewTimer(c.hedge())
+	defer timer.Stop()
+	var errs []error
+	for next := 0; ; {
+		if next < len(addrs) {
+			a := addrs[next]
+			next++
+			if !c.spawn(func() {
+				addr, err := askCoordinator(c, a, group)
+				answers <- answer{addr, err}
+			}) {
+				return "", sarama.ErrClosedClient
+			}
+			timer.Reset(c.hedge())
+		}
+		select {
+		case r := <-answers:
+			if r.err == nil {
+				return r.addr, nil
+			}
+			errs = append(errs, r.err)
+			if len(errs) == len(addrs) {
+				return "", errors.Join(errs...)
+			}
+		case <-timer.C:
+			if next == len(addrs) {
+				return "", errors.Join(append(errs, errNoAnswer)...)
+			}
+		case <-c.closed:
+			return "", sarama.ErrClosedClient
+		}
+	}
+}
+
+func askCoordinator(c *cluster, addr, group string) (string, error) {
+	b := sarama.NewBroker(addr)
+	if err := b.Open(c.conf); err != nil {
+		return "", err
+	}
+	defer b.Close()
+	resp, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{
+		Version: 3, CoordinatorKey: group, CoordinatorType: sarama.CoordinatorGroup,
+	})
+	switch {
+	case err != nil:
+		return "", err
+	case resp.Err != sarama.ErrNoError:
+		return "", resp.Err
+	}
+	return resp.Coordinator.Addr(), nil
+}
+
+func sortedIDs[V any](m map[int32]V) []int32 { return slices.Sorted(maps.Keys(m)) }

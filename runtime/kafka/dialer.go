@@ -1,0 +1,78 @@
+// This file defines the dialer that keeps the connections of a client, so that
+// they can be reset all at once when the client crashes.
+
+package kafka
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// errCut is what a dialer says once it is closed.
+var errCut = errors.New("the client has ended")
+
+// dialer opens connections and remembers them until they are closed. It is a
+// proxy.Dialer for sarama.
+type dialer struct {
+	timeout time.Duration
+	ctx     context.Context
+	cancel  context.CancelFunc
+
+	mu    sync.Mutex
+	conns map[*conn]struct{}
+}
+
+func newDialer(timeout time.Duration) *dialer {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &dialer{timeout: timeout, ctx: ctx, cancel: cancel, conns: map[*conn]struct{}{}}
+}
+
+// Dial connects within the timeout, unless the dialer is closed meanwhile.
+func (d *dialer) Dial(network, addr string) (net.Conn, error) {
+	nd := net.Dialer{Timeout: d.timeout}
+	c, err := nd.DialContext(d.ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ctx.Err() != nil {
+		c.Close()
+		return nil, errCut
+	}
+	t := &conn{Conn: c, d: d}
+	d.conns[t] = struct{}{}
+	return t, nil
+}
+
+// close ends all connections and refuses new ones. With reset, peers see a
+// reset as when the process is killed, and nothing that is still buffered goes
+// out.
+func (d *dialer) close(reset bool) {
+	d.cancel()
+	d.mu.Lock()
+	conns := d.conns
+	d.conns = map[*conn]struct{}{}
+	d.mu.Unlock()
+	for c := range conns {
+		if t, ok := c.Conn.(*net.TCPConn); ok && reset {
+			t.SetLinger(0)
+		}
+		c.Conn.Close()
+	}
+}
+
+type conn struct {
+	net.Conn
+	d *dialer
+}
+
+func (c *conn) Close() error {
+	c.d.mu.Lock()
+	delete(c.d.conns, c)
+	c.d.mu.Unlock()
+	return c.Conn.Close()
+}

@@ -1,0 +1,475 @@
+// This file defines a lane: the way of one partition's records from the
+// member's buffer through a sarama producer of their own to their fate.
+
+package kafka
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"starfall/runtime/record"
+)
+
+const (
+	// probe is how many records a lane in trouble risks with sarama.
+	probe = 64
+	// widest is the most records a lane hands to sarama at a time.
+	widest = 8192
+)
+
+// entry is a record that waits in a lane. since is the start of its delivery
+// timeout; doubt says that it was handed to sarama before, so that it may be in
+// the log.
+type entry struct {
+	seq   uint64
+	since time.Duration
+	doubt bool
+}
+
+// item is a record that sarama has. It is its own value encoder.
+type item struct {
+	entry
+	msg      sarama.ProducerMessage
+	value    []byte
+	troubles uint32 // lane.troubles when it was handed over
+	done     bool
+}
+
+func (it *item) Encode() ([]byte, error) { return it.value, nil }
+func (it *item) Length() int             { return len(it.value) }
+
+// lane sends one partition's records in their order.
+//
+//	state    pipe   hands over                       left by
+//	closed   nil    nothing                          –
+//	opening  nil    nothing                          the pipe stands → clear
+//	clear    set    up to window records             sarama asks for metadata → trouble
+//	trouble  set    up to probe records in all       an acknowledgement → clear
+//	any      –      –                                a record's timeout with sarama, or an error that
+//	                                                 is worth another try → opening
+//
+// In trouble the records stay in the queue, so that they have failed, not
+// become unknown, when the trouble outlasts their timeout, and so that sarama
+// need not carry thousands of them from one attempt to the next.
+type lane struct {
+	p      *producer
+	part   int32
+	window int
+	ready  chan struct{} // closed when the first pipe stands
+
+	mu       sync.Mutex
+	dialing  *client // of the pipe that is being made
+	begun    bool
+	closed   bool
+	queue    ring[entry]
+	flight   ring[*item]
+	pending  int // of flight, without fate
+	pipe     *pipe
+	trouble  bool
+	troubles uint32
+	moved    time.Time // when sarama last showed life
+	free     []*item
+}
+
+// pipe is one sarama producer of a lane.
+type pipe struct {
+	client *client
+	prod   sarama.AsyncProducer
+	in     chan<- *sarama.ProducerMessage
+}
+
+func newLane(p *producer, part int32) *lane {
+	l := &lane{p: p, part: part, ready: make(chan struct{})}
+	// Room for the batch that is in flight and the one that follows.
+	l.window = min(max(2*p.set.maxRequest/int(p.size), 4*probe), widest)
+	return l
+}
+
+// open makes a pipe, after a pause, and tries until it stands. A pipe of an
+// idempotent producer needs a producer id from a broker.
+func (l *lane) open(pause time.Duration) {
+	l.p.work.Go(func() {
+		if pause > 0 && !l.p.cluster.pause(pause) {
+			return
+		}
+		for {
+			p, err := l.dial()
+			if err == nil {
+				l.mu.Lock()
+				if l.closed {
+					l.mu.Unlock()
+					p.abandon(true)
+					p.discard()
+					return
+				}
+				l.pipe = p
+				l.moved = time.Now()
+				select {
+				case <-l.ready:
+				default:
+					close(l.ready)
+				}
+				l.feed()
+				l.mu.Unlock()
+				l.read(p)
+				return
+			}
+			l.p.spec.Env.Log(fmt.Sprintf("%s: partition %d: %v", memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.part, err))
+			l.mu.Lock()
+			closed := l.closed
+			l.mu.Unlock()
+			if closed || !l.p.cluster.pause(l.p.set.wall(l.p.set.backoff)) {
+				return
+			}
+		}
+	})
+}
+
+func (l *lane) dial() (*pipe, error) {
+	set := l.p.set
+	d := newDialer(set.wall(set.connectTimeout))
+	conf, err := set.producerConfig(memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.p.spec.Producer, d, int(l.p.size))
+	if err != nil {
+		return nil, err
+	}
+	conf.ChannelBufferSize = l.window
+	c := newClient(l.p.cluster, conf, d)
+	c.only = &l.part
+	pause := func(int, int) time.Duration {
+		if c.Closed() {
+			return 0
+		}
+		return set.wall(set.backoff)
+	}
+	conf.Producer.Retry.BackoffFunc = pause
+	conf.Producer.Transaction.Retry.BackoffFunc = pause
+	l.mu.Lock()
+	l.dialing = c
+	closed := l.closed
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.dialing = nil
+		l.mu.Unlock()
+	}()
+	if closed {
+		return nil, sarama.ErrClosedClient
+	}
+	p := &pipe{client: c}
+	c.trouble = func() { l.noteTrouble(p) }
+	p.prod, err = sarama.NewAsyncProducerFromClient(c)
+	if err != nil {
+		c.end(true)
+		return nil, err
+	}
+	p.in = p.prod.Input()
+	return p, nil
+}
+
+// abandon ends a pipe; whatever it still has to say is not listened to.
+func (p *pipe) abandon(reset bool) {
+	p.client.end(reset)
+	p.prod.AsyncClose()
+}
+
+// discard reads an abandoned pipe to its end.
+func (p *pipe) discard() {
+	go func() {
+		for range p.prod.Errors() {
+		}
+	}()
+	for range p.prod.Successes() {
+	}
+}
+
+// noteTrouble is told when sarama asks for metadata: something is to be sent
+// again.
+func (l *lane) noteTrouble(p *pipe) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pipe == p {
+		l.trouble = true
+		l.troubles++
+		l.moved = time.Now()
+	}
+}
+
+// begin lets records go.
+func (l *lane) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begun = true
+	l.feed()
+}
+
+// take accepts records.
+func (l *lane) take(entries []entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		l.queue.push(e)
+	}
+	l.feed()
+}
+
+// put gives a lane what its member's last incarnation left.
+func (l *lane) put(entries []entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range entries {
+		l.queue.push(e)
+	}
+}
+
+// feed hands records to sarama as far as the state allows. The caller holds mu.
+func (l *lane) feed() {
+	if l.pipe == nil || !l.begun || l.closed {
+		return
+	}
+	limit := l.window
+	if l.trouble {
+		limit = probe
+	}
+	if l.pending == 0 && l.queue.len() > 0 {
+		l.moved = time.Now()
+	}
+	for l.pending < limit && l.queue.len() > 0 {
+		it := l.item(l.queue.front())
+		select {
+		case l.pipe.in <- &it.msg:
+			l.queue.pop()
+			l.flight.push(it)
+			l.pending++
+		default:
+			// Sarama's channel is full; the next acknowledgement or sweep goes on.
+			l.free = append(l.free, it)
+			return
+		}
+	}
+}
+
+// item makes a message for sarama.
+func (l *lane) item(e entry) *item {
+	var it *item
+	if n := len(l.free); n > 0 {
+		it = l.free[n-1]
+		l.free = l.free[:n-1]
+	} else {
+		it = &item{value: make([]byte, 0, max(l.p.spec.Producer.Size, record.IdentitySize))}
+	}
+	spec := &l.p.spec
+	it.entry, it.done, it.troubles = e, false, l.troubles
+	it.value = record.Encode(it.value[:0], record.Identity{
+		Run: spec.RunID, Producer: spec.Index, Member: spec.Member, Seq: e.seq,
+	}, spec.Producer.Size)
+	it.msg = sarama.ProducerMessage{Topic: spec.Topic.Name, Value: it, Metadata: it, Partition: l.part, Offset: -1}
+	if l.p.keys != nil {
+		it.msg.Key = l.p.keys[record.KeyOf(spec.Seed, spec.Index, spec.Member, e.seq, spec.Producer.Keys)]
+	}
+	return it
+}
+
+// read takes what a pipe reports until it has ended.
+func (l *lane) read(p *pipe) {
+	acks, errs := p.prod.Successes(), p.prod.Errors()
+	batch := make([]*item, 0, 1024)
+	for acks != nil || errs != nil {
+		select {
+		case msg, ok := <-acks:
+			if !ok {
+				acks = nil
+				continue
+			}
+			batch = append(batch[:0], msg.Metadata.(*item))
+		more:
+			for len(batch) < cap(batch) {
+				select {
+				case msg, ok := <-acks:
+					if !ok {
+						acks = nil
+						break more
+					}
+					batch = append(batch, msg.Metadata.(*item))
+				default:
+					break more
+				}
+			}
+			l.acked(p, batch)
+		case e, ok := <-errs:
+			if !ok {
+				errs = nil
+				continue
+			}
+			l.failed(p, e.Msg.Metadata.(*item), e.Err)
+		}
+	}
+}
+
+// acked records acknowledgements, consecutive ones as runs.
+func (l *lane) acked(p *pipe, batch []*item) {
+	now := l.p.spec.Clock.Now()
+	log := l.p.spec.Log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pipe != p {
+		return
+	}
+	var first, stride uint64
+	var offset int64
+	n := 0
+	flush := func() {
+		log.AckedRun(first, stride, n, l.part, offset, now)
+		n = 0
+	}
+	for _, it := range batch {
+		it.done = true
+		switch {
+		case l.p.unsure:
+			log.Unknown(it.seq, l.part, now, "acks=0")
+		case it.msg.Offset < 0:
+			// DUPLICATE_SEQUENCE_NUMBER: it is in the log, nobody says where.
+			log.Unknown(it.seq, l.part, now, "written before; the broker no longer knows the offset")
+		case n == 1 && it.seq > first && it.msg.Offset == offset+1:
+			stride = it.seq - first
+			n++
+		case n > 1 && it.seq == first+uint64(n)*stride && it.msg.Offset == offset+int64(n):
+			n++
+		default:
+			flush()
+			first, stride, offset, n = it.seq, 1, it.msg.Offset, 1
+		}
+	}
+	flush()
+	l.pending -= len(batch)
+	l.trouble = false
+	l.moved = time.Now()
+	l.settle()
+	l.p.release(len(batch))
+	l.feed()
+}
+
+// failed decides on a record that sarama hands back.
+func (l *lane) failed(p *pipe, it *item, err error) {
+	now := l.p.spec.Clock.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pipe != p {
+		return
+	}
+	l.moved = time.Now()
+	switch v := judgeError(err); {
+	case v == again:
+		l.reopen(reason(err))
+		return
+	case v == definite && !it.doubt && it.troubles == l.troubles:
+		l.p.spec.Log.Failed(it.seq, l.part, now, reason(err))
+	default:
+		l.p.spec.Log.Unknown(it.seq, l.part, now, reason(err))
+	}
+	it.done = true
+	l.pending--
+	l.settle()
+	l.p.release(1)
+	l.feed()
+}
+
+// settle forgets the records at the head of flight that have their fate. Sarama
+// does not look at them any more.
+func (l *lane) settle() {
+	for l.flight.len() > 0 && l.flight.front().done {
+		it := l.flight.pop()
+		if len(l.free) < l.window {
+			l.free = append(l.free, it)
+		}
+	}
+}
+
+// recall takes everything back from sarama, to the head of the queue. The items
+// themselves stay with the pipe that is given up.
+func (l *lane) recall() {
+	var back []entry
+	for l.flight.len() > 0 {
+		if it := l.flight.pop(); !it.done {
+			it.doubt = true
+			back = append(back, it.entry)
+		}
+	}
+	l.queue.unpop(back)
+	l.pending = 0
+}
+
+// reopen gives up the pipe and makes another; what sarama had is sent again.
+func (l *lane) reopen(why string) {
+	l.p.spec.Env.Log(fmt.Sprintf("%s: partition %d: a new client, with %d records to send again: %s",
+		memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.part, l.pending, why))
+	p := l.pipe
+	l.pipe = nil
+	l.recall()
+	l.trouble = true
+	go p.abandon(true) // its reader goes on to the end
+	l.open(l.p.set.wall(l.p.set.backoff))
+}
+
+// expire gives up records whose delivery timeout is over, and clients of sarama
+// that have shown no life for twice as long as a request may take.
+func (l *lane) expire(now time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	over := func(e entry) bool { return e.since+l.p.timeout <= now }
+	if l.pipe != nil && l.pending > 0 {
+		if over(l.flight.front().entry) {
+			l.reopen("delivery timeout")
+		} else if quiet := time.Since(l.moved); quiet > 2*l.p.set.wall(l.p.set.requestTimeout)+time.Second {
+			l.reopen(fmt.Sprintf("sarama has shown no life for %v", quiet.Round(time.Millisecond)))
+		}
+	}
+	n := 0
+	for l.queue.len() > 0 && over(l.queue.front()) {
+		e := l.queue.pop()
+		n++
+		if e.doubt {
+			l.p.spec.Log.Unknown(e.seq, l.part, now, "delivery timeout")
+		} else {
+			l.p.spec.Log.Failed(e.seq, l.part, now, "delivery timeout: never handed to a broker")
+		}
+	}
+	l.p.release(n)
+	l.feed()
+}
+
+// close ends the lane's pipe; nothing that it reports from now on counts.
+func (l *lane) close(reset bool) {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return
+	}
+	l.closed = true
+	p, dialing := l.pipe, l.dialing
+	l.pipe = nil
+	l.recall()
+	l.mu.Unlock()
+	if p != nil {
+		p.abandon(reset)
+	}
+	if dialing != nil {
+		dialing.end(reset)
+	}
+}
+
+// drop empties a closed lane and gives what had no fate, oldest first.
+func (l *lane) drop() []entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []entry
+	for l.queue.len() > 0 {
+		out = append(out, l.queue.pop())
+	}
+	return out
+}

@@ -1,0 +1,98 @@
+// Package kafka is the side of a run that speaks to Kafka, with IBM/sarama: load
+// clients, admin, and the audit of logs.
+//
+// What it promises of the load: records are due on a schedule whatever the
+// cluster does, each partition has a client of its own so that the trouble of
+// one never holds up another, and every record ends acknowledged, failed or
+// unknown as judging.md defines them. What sarama does by itself that Kafka has
+// no part in is kept out: its metadata, circuit breaker and fixed waits are
+// replaced (see cluster, client, lane, fetcher). What remains of it:
+//
+//   - one batch of a partition is in flight at a time, where Java has up to five;
+//   - a batch that fails is sent again after retry.backoff.ms, which does not
+//     grow (KIP-580);
+//   - a record that was handed to sarama counts as perhaps written when its
+//     delivery timeout passes, though sarama may still have held it back.
+//
+// This file defines Load, which starts the clients.
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"starfall/internal/kafkaconf"
+	"starfall/runtime"
+)
+
+// Load starts load clients. The zero value works; one Load serves one run, as
+// it remembers where a producer member that has ended goes on when it is
+// started again.
+type Load struct {
+	mu   sync.Mutex
+	left map[memberKey]*leftover
+}
+
+var _ runtime.Load = (*Load)(nil)
+
+type memberKey struct {
+	name   string
+	member int
+}
+
+// leftover is what a producer member leaves for its next incarnation: the first
+// sequence number that it never took, and the records that it took and that
+// were not acknowledged when it crashed, oldest first.
+type leftover struct {
+	next  uint64
+	parts map[int32][]entry
+}
+
+func (l *Load) leave(k memberKey, x *leftover) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left == nil {
+		l.left = map[memberKey]*leftover{}
+	}
+	l.left[k] = x
+}
+
+func (l *Load) resume(k memberKey) *leftover {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.left[k]
+	delete(l.left, k)
+	if x == nil {
+		x = &leftover{}
+	}
+	return x
+}
+
+// Producer starts a member of a producer. It returns once the partitions are
+// known and each has its client, or with an error when ctx ends before.
+func (l *Load) Producer(ctx context.Context, s runtime.ProducerSpec) (runtime.Producer, error) {
+	set := defaults(s.Speed)
+	if err := set.apply(kafkaconf.Producer, s.Producer.Config); err != nil {
+		return nil, fmt.Errorf("producer %s: %w", s.Producer.Name, err)
+	}
+	p, err := newProducer(ctx, l, set, s)
+	if err != nil {
+		return nil, fmt.Errorf("producer %s: %w", memberID(s.Producer.Name, s.Member), err)
+	}
+	return p, nil
+}
+
+// Consumer starts a member of a group. It returns once the group has given the
+// member its share, or with an error when ctx ends before.
+func (l *Load) Consumer(ctx context.Context, s runtime.ConsumerSpec) (runtime.Member, error) {
+	set := defaults(s.Speed)
+	if err := set.apply(kafkaconf.Consumer, s.Consumer.Config); err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", s.Consumer.Name, err)
+	}
+	c, err := newConsumer(ctx, set, s)
+	if err != nil {
+		return nil, fmt.Errorf("consumer %s: %w", memberID(s.Consumer.Name, s.Member), err)
+	}
+	return c, nil
+}
