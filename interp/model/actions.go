@@ -247,7 +247,7 @@ func (c *checker) elect(a *plan.Action, now plan.Duration) {
 
 func (c *checker) move(a *plan.Action) {
 	t := c.target(a)
-	if t == nil || t.cluster == nil {
+	if t == nil || t.cluster == nil || c.badAction[a] {
 		return
 	}
 	for _, p := range sortedKeys(a.Placement) {
@@ -255,9 +255,8 @@ func (c *checker) move(a *plan.Action) {
 			return
 		}
 		ids := a.Placement[p]
-		before := len(c.problems)
-		if !c.badAction[a] && !c.checkReplicaList(a.Pos, "move", p, ids, t.cluster) {
-			c.badAction[a] = len(c.problems) > before
+		if !c.checkReplicaList(a.Pos, "move", p, ids, t.cluster) {
+			c.badAction[a] = true
 			return
 		}
 		for _, id := range ids {
