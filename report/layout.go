@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/olekukonko/tablewriter"
@@ -193,17 +195,36 @@ func wrap(text string, width int) []string {
 }
 
 func breakAt(r []rune, width int) int {
-	for i := width; i > width/3; i-- {
-		if r[i] == ' ' {
+	for i := width; i > width/4; i-- {
+		if r[i] == ' ' && !joined(r, i) {
 			return i
 		}
 	}
-	for i := width; i > width/3; i-- {
-		if r[i] == '.' || r[i] == '(' && i < width || i < width && (r[i-1] == ',' || r[i-1] == '/' || r[i-1] == '-') {
+	for i := width; i > width/4; i-- {
+		if r[i] == '.' || i < width && (r[i] == '(' || r[i-1] == ',' || r[i-1] == '/' || r[i-1] == '-') {
 			return i
 		}
 	}
 	return width
+}
+
+// joined tells whether the space at i stands inside a quantity: between the
+// groups of a number, or between a number and its unit.
+func joined(r []rune, i int) bool {
+	if i == 0 || i+1 >= len(r) || !unicode.IsDigit(r[i-1]) {
+		return false
+	}
+	end := i + 1
+	for end < len(r) && r[end] != ' ' && r[end] != ',' && r[end] != ';' && r[end] != ':' {
+		end++
+	}
+	switch next := string(r[i+1 : end]); next {
+	case "s", "ms", "µs", "%", "B", "KB", "MB", "GB":
+		return true
+	default:
+		_, err := strconv.Atoi(next)
+		return err == nil && len(next) == 3
+	}
 }
 
 // paragraphs writes text wrapped within Width under an indentation.
@@ -266,4 +287,18 @@ func Rows(w io.Writer, heads []string, rows [][]string) error {
 		columns = append(columns, column{head: h, wrap: i == 1})
 	}
 	return grid(w, 0, columns, rows)
+}
+
+// Addresses writes rows of cluster, place and address. The last column is
+// written whole, however long it is, so that it can be copied.
+func Addresses(w io.Writer, rows [][]string) {
+	widths := [2]int{}
+	for _, r := range rows {
+		for i := range widths {
+			widths[i] = max(widths[i], utf8.RuneCountInString(r[i]))
+		}
+	}
+	for _, r := range rows {
+		fmt.Fprintf(w, "  %-*s  %-*s  %s\n", widths[0], r[0], widths[1], r[1], r[2])
+	}
 }

@@ -49,6 +49,8 @@ func TestWrap(t *testing.T) {
 		{"one two three", 8, []string{"one two", "three"}},
 		{"shop.rate.never_below(800)", 12, []string{"shop.rate", ".never_below", "(800)"}},
 		{"abcdefghijkl", 5, []string{"abcde", "fghij", "kl"}},
+		{"for 12 345 records", 8, []string{"for", "12 345", "records"}},
+		{"registered 1.9 s", 14, []string{"registered", "1.9 s"}},
 		{"a\nb", 5, []string{"a", "b"}},
 		{"exactly ten", 11, []string{"exactly ten"}},
 	} {
