@@ -15,6 +15,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -324,6 +326,19 @@ func (s *Server) Shape(paths map[Path]core.Path) {
 	for key, l := range s.links {
 		l.set(want[key])
 	}
+}
+
+// Paths lists both directions between every place that listens and every broker.
+func (s *Server) Paths() []Path {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Path
+	for _, place := range slices.Sorted(maps.Keys(s.places)) {
+		for _, id := range s.opts.Brokers {
+			out = append(out, Path{place, id, true}, Path{place, id, false})
+		}
+	}
+	return out
 }
 
 // Passes tells whether a byte sent now would pass, by the same link that carries the

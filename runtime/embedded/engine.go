@@ -1,0 +1,204 @@
+// Package embedded is the engine that needs nothing: a replicated Kafka in this
+// process, which real clients reach over TCP on loopback. What Kafka does is in
+// package core and its group coordinator in package group; package wire puts them
+// behind sockets. This package gives them to the runtime as an engine.
+package embedded
+
+// This file defines the engine: what it cannot do, and how it brings clusters up.
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/interp/plan"
+	"starfall/runtime"
+	"starfall/runtime/embedded/core"
+	"starfall/runtime/embedded/group"
+	"starfall/runtime/embedded/wire"
+)
+
+// KafkaVersion is the version of Kafka whose behaviour the engine has.
+const KafkaVersion = "3.9"
+
+// Name is how flags and tables call the engine.
+const Name = "embedded"
+
+// The other engine, for what this one refuses.
+const docker = "docker"
+
+// Engine brings clusters up in this process. Its zero value is ready for use.
+type Engine struct{}
+
+var _ runtime.Engine = Engine{}
+
+// Name gives embedded.
+func (Engine) Name() string { return Name }
+
+// Refuse names what only real Kafka can do.
+func (Engine) Refuse(p *plan.Plan) []runtime.Refusal {
+	var out []runtime.Refusal
+	refuse := func(pos plan.Pos, message string) {
+		out = append(out, runtime.Refusal{Pos: pos, Message: message, Engine: docker})
+	}
+	for _, c := range p.Clusters {
+		if slices.ContainsFunc(c.Nodes, func(n plan.Node) bool { return n.Role == plan.RoleZooKeeper }) {
+			refuse(c.Pos, fmt.Sprintf("cluster %s: for parameter zookeeper: the cluster runs in KRaft mode only", c.Name))
+		}
+		if c.Image != "" {
+			refuse(c.Pos, fmt.Sprintf("cluster %s: for parameter image: there is no container to run %q in", c.Name, c.Image))
+		}
+		if c.Version != "" && c.Version != KafkaVersion && !strings.HasPrefix(c.Version, KafkaVersion+".") {
+			refuse(c.Pos, fmt.Sprintf("cluster %s: for parameter version: got %q, want %s, whose behaviour this is", c.Name, c.Version, KafkaVersion))
+		}
+	}
+	return out
+}
+
+// Up brings up the clusters of a plan and returns when every broker is registered and
+// unfenced and each quorum has a leader.
+func (Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runtime.World, error) {
+	if o.Speed <= 0 {
+		o.Speed = 1
+	}
+	w := &world{opts: o, clusters: map[string]*cluster{}}
+	ports := func(int32) int { return 0 }
+	if o.FixedPorts != 0 {
+		next := o.FixedPorts
+		ports = func(int32) int { next++; return next - 1 }
+	}
+	base := time.Now()
+	for i := range p.Clusters {
+		c, err := w.bringUp(&p.Clusters[i], uint64(p.Scenario.Seed)+uint64(i), base)
+		if err != nil {
+			w.close()
+			return nil, fmt.Errorf("cluster %s: %w", p.Clusters[i].Name, err)
+		}
+		for _, site := range p.Sites {
+			if _, err := c.server.Listen(placeKey(runtime.Place{Site: site.Name}), ports); err != nil {
+				w.close()
+				return nil, fmt.Errorf("cluster %s: %w", c.plan.Name, err)
+			}
+		}
+	}
+	for _, name := range w.order {
+		if err := w.clusters[name].awaitUp(ctx); err != nil {
+			w.close()
+			return nil, fmt.Errorf("cluster %s: %w", name, err)
+		}
+	}
+	return w, nil
+}
+
+// bringUp starts one cluster and its control listeners.
+func (w *world) bringUp(p *plan.Cluster, seed uint64, base time.Time) (*cluster, error) {
+	c := &cluster{plan: p, observe: w.observer(p), registered: map[int32]time.Duration{}}
+	options := core.Options{
+		Seed: seed, Config: p.Config, Racks: map[int32]string{}, Epoch: base,
+		ClusterID: "starfall-" + p.Name,
+		Groups:    func(env core.GroupEnv) core.GroupCoordinator { return group.New(env) },
+	}
+	var brokers []int32
+	for _, n := range p.Nodes {
+		switch n.Role {
+		case plan.RoleCombined, plan.RoleBroker:
+			brokers = append(brokers, n.ID)
+			if n.Rack != "" {
+				options.Racks[n.ID] = n.Rack
+			}
+		case plan.RoleController:
+			options.Controllers++
+		default:
+			return nil, fmt.Errorf("node %d: for parameter role: got %s, want combined, broker or controller", n.ID, n.Role)
+		}
+	}
+	options.Brokers = len(brokers)
+	for i, id := range brokers {
+		if id != int32(i+1) {
+			return nil, fmt.Errorf("node %d: for parameter id: want brokers counted from 1 without a gap", id)
+		}
+	}
+	shell := wire.Options{Brokers: brokers, Speed: w.opts.Speed, Base: base, Seed: seed, Versions: wire.Versions{}}
+	if limit, err := strconv.Atoi(p.Config["socket.request.max.bytes"]); err == nil {
+		shell.MaxRequest = limit
+	}
+	for key := int16(0); key <= kmsg.MaxKey; key++ {
+		if lowest, highest, ok := core.Supported(key); ok {
+			shell.Versions[key] = wire.Range{Min: lowest, Max: highest}
+		}
+	}
+	c.server = wire.New(shell)
+	options.Address = c.server.Address
+	options.OnDown, options.OnUp = c.server.Down, c.server.Up
+	options.CloseConn = c.server.CloseConn
+	options.OnEvent = c.event
+	var err error
+	if c.core, err = core.New(options); err != nil {
+		c.server.Close()
+		return nil, err
+	}
+	c.server.Serve(c.core)
+	w.clusters[p.Name] = c
+	w.order = append(w.order, p.Name)
+	if _, err := c.server.Listen(placeKey(runtime.Place{}), nil); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// awaitUp waits until the cluster can be worked with.
+func (c *cluster) awaitUp(ctx context.Context) error {
+	missing := ""
+	err := c.await(ctx, func() bool {
+		var wanting []string
+		active := false
+		for _, n := range c.core.Nodes() {
+			active = active || n.Active
+			if n.Broker && (!n.Registered || n.Fenced) {
+				wanting = append(wanting, c.label(n.ID)+" is not registered")
+			}
+		}
+		if !active {
+			wanting = append(wanting, "no controller is active")
+		}
+		missing = strings.Join(wanting, ", ")
+		return missing == ""
+	})
+	if err != nil && missing != "" {
+		return fmt.Errorf("not up: %s: %w", missing, err)
+	}
+	return err
+}
+
+// placeKey names a place's listeners.
+func placeKey(p runtime.Place) string {
+	switch {
+	case p.Client != "":
+		return p.Client + "/" + strconv.Itoa(p.Member)
+	case p.Site != "":
+		return "site " + p.Site
+	}
+	return "control"
+}
+
+// Node ids: a plan counts separate controllers from plan.FirstControllerID, the core
+// from core.ControllerID(1).
+
+func toCore(id int32) int32 {
+	if id >= plan.FirstControllerID {
+		return core.ControllerID(int(id-plan.FirstControllerID) + 1)
+	}
+	return id
+}
+
+func toPlan(id int32) int32 {
+	if first := core.ControllerID(1); id >= first {
+		return id - first + plan.FirstControllerID
+	}
+	return id
+}
