@@ -88,6 +88,9 @@ func (w *Word) Signature() string {
 		return w.Qualified()
 	}
 	var ps []string
+	if w.Position == 0 && len(w.Params) > 0 {
+		ps = append(ps, "*")
+	}
 	for i, p := range w.Params {
 		switch {
 		case p.Star:

@@ -87,7 +87,7 @@ func windowWords() []Word {
 
 func boundWords() []Word {
 	bound := func(op plan.BoundOp, help, example string, ps ...Param) Word {
-		return Word{On: "measure", Name: string(op), Kind: Function, Family: Bounds, Position: 1, Returns: TypeClaim,
+		return Word{On: "measure", Name: string(op), Kind: Function, Family: Bounds, Position: len(ps), Returns: TypeClaim,
 			run: bounded(op), Params: ps, Help: help, Example: example}
 	}
 	value := Param{Name: "value", Type: TypeBound, Required: true, Help: "in the measure's unit: a number, a duration or a size"}
