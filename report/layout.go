@@ -36,7 +36,6 @@ func grid(w io.Writer, indent int, columns []column, rows [][]string) error {
 	widths := fit(columns, rows, Width-indent)
 	var align []tw.Align
 	var heads []string
-	headed := false
 	for _, c := range columns {
 		a := tw.AlignLeft
 		if c.right {
@@ -44,7 +43,6 @@ func grid(w io.Writer, indent int, columns []column, rows [][]string) error {
 		}
 		align = append(align, a)
 		heads = append(heads, c.head)
-		headed = headed || c.head != ""
 	}
 
 	var buf bytes.Buffer
@@ -58,7 +56,6 @@ func grid(w io.Writer, indent int, columns []column, rows [][]string) error {
 			},
 		})),
 		tablewriter.WithConfig(tablewriter.Config{
-			Header: cellConfig(align),
 			Row:    cellConfig(align),
 			Behavior: tw.Behavior{
 				TrimSpace: tw.Off,
@@ -66,8 +63,8 @@ func grid(w io.Writer, indent int, columns []column, rows [][]string) error {
 			},
 		}),
 	)
-	if headed {
-		table.Header(heads)
+	if strings.Join(heads, "") != "" {
+		rows = append([][]string{heads}, rows...)
 	}
 	for _, row := range rows {
 		for _, line := range wrapRow(row, widths) {

@@ -104,3 +104,37 @@ func TestPage(t *testing.T) {
 		}
 	}
 }
+
+func TestSweepPage(t *testing.T) {
+	p := sweepPage{
+		title:    "Which settings lose acknowledged records?",
+		context:  "embedded · kafka 3.9 · 90s · seed 1",
+		params:   []string{"acks", "min_insync"},
+		measures: []string{"orders.in_sync.during(alone)", "orders.lost", "shop.unknown", "shop.stall", "orders.unclean_elections"},
+		rows: []sweepRow{
+			{[]string{"1", "1"}, "FAIL 3 of 3", []string{"1", "4460 (4431–4477)", "0", "27.7 s (10.9 s–27.7 s)", "0"}, []string{"orders.lost.none()  3 of 3: 4460 of 45 000, first orders/0 at 17 s"}},
+			{[]string{"all", "1"}, "PASS 3 of 3", []string{"1", "0", "0", "8.50 s", "0"}, nil},
+			{[]string{"all", "2"}, "PASS 2 of 3, INCONCLUSIVE 1", []string{"1", "0", "–", "8.10 s (8.00 s–9.20 s)", "0"}, []string{"shop.late: 2 % of the schedule was missed"}},
+		},
+		verdict: "FAIL",
+		summary: "5 of 9 runs passed",
+		folder:  "runs/jepsen-20261124-073100",
+	}
+	var b bytes.Buffer
+	if err := p.write(&b); err != nil {
+		t.Fatal(err)
+	}
+	narrow(t, b.Bytes())
+	golden(t, "sweep.txt", b.Bytes())
+
+	p.measures = nil
+	for i := range p.rows {
+		p.rows[i].values, p.rows[i].broken = nil, nil
+	}
+	b.Reset()
+	if err := p.write(&b); err != nil {
+		t.Fatal(err)
+	}
+	narrow(t, b.Bytes())
+	golden(t, "sweep-bare.txt", b.Bytes())
+}
