@@ -101,6 +101,7 @@ func (c *checker) resize(a *plan.Action, now plan.Duration) {
 			why = "it has as many already"
 		}
 		c.actErr(a, "", "for parameter partitions: got %d, want more than %d at %s: %s", a.Partitions, have, now, why)
+		t.may = true // how many were meant is not known: claims are left alone
 		return
 	}
 	t.parts = append(t.parts, change{now, float64(a.Partitions)})

@@ -3,6 +3,7 @@
 package model
 
 import (
+	"fmt"
 	"slices"
 
 	"starfall/interp/plan"
@@ -198,7 +199,7 @@ func (c *checker) selectorVerb(e *effect, r plan.Ref, from []*node, count int, n
 		return
 	case plan.Resume:
 		if !slices.ContainsFunc(from, func(n *node) bool { return n.state == paused || n.unsure() }) {
-			c.actErr(a, "", "no broker that %s may be is paused at %s", selectorName(r), now)
+			c.actErr(a, "", "%s finds no paused node at %s", selectorName(r), now)
 			return
 		}
 		for _, n := range from {
@@ -207,7 +208,7 @@ func (c *checker) selectorVerb(e *effect, r plan.Ref, from []*node, count int, n
 		return
 	}
 	if up(from) <= 0 {
-		c.actErr(a, "", "no node is left at %s that %s could be", now, selectorName(r))
+		c.actErr(a, "", "%s finds no node at %s: all are down", selectorName(r), now)
 		return
 	}
 	if living := slices.DeleteFunc(slices.Clone(from), func(n *node) bool { return (n.state == dead || n.state == off) && !n.unsure() }); len(living) == 1 && count == 1 && !living[0].unsure() {
@@ -244,7 +245,7 @@ func selectorName(r plan.Ref) string {
 	case plan.RefControl:
 		return r.Name + ".controller()"
 	}
-	return r.Name + "." + string(r.Kind) + "()"
+	return fmt.Sprintf("%s.%s(partition = %d)", r.Name, r.Kind, r.Index)
 }
 
 // recount forgets that too much of a cluster was down, once it is up again.

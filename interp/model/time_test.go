@@ -289,7 +289,7 @@ func TestNodes(t *testing.T) {
 				b.every("a", "10s", "20s", "60s", act(plan.Kill, any))
 			},
 			[]string{
-				"a/kill: error: kill: no node is left at 50s that kafka.any_broker() could be",
+				"a/kill: error: kill: kafka.any_broker() finds no node at 50s: all are down",
 				"a/kill: warning: kill: every broker of kafka is down at 40s",
 			},
 			func(b *builder) {
@@ -337,6 +337,128 @@ func TestNodes(t *testing.T) {
 				b.at("a", "20s", act(plan.Kill, leader(0)))
 				b.at("b", "30s", undone(act(plan.Pause, broker(1)), "10s"))
 				b.at("c", "50s", act(plan.StartNode, broker(1)))
+			}},
+		{"no controller left",
+			func(b *builder) {
+				b.cluster("kafka", 3, 1)
+				b.at("a", "20s", act(plan.Kill, ref(plan.RefControl, "kafka")))
+				b.at("b", "30s", act(plan.Kill, ref(plan.RefControl, "kafka")))
+			},
+			[]string{"b/kill: error: kill: kafka-controller-1 is already down at 30s, since a at 20s"},
+			func(b *builder) {
+				b.cluster("kafka", 3, 3)
+				b.at("a", "20s", act(plan.Kill, ref(plan.RefControl, "kafka")))
+				b.at("b", "30s", act(plan.StartNode, hit("a")))
+			}},
+		{"coordinator among the dead",
+			func(b *builder) {
+				b.cluster("kafka", 3, 3)
+				b.at("a", "20s", act(plan.Kill, broker(1), broker(2)))
+				b.at("b", "30s", act(plan.Kill, ref(plan.RefCoord, "billing")))
+				b.at("c", "40s", act(plan.Kill, broker(3)))
+			},
+			[]string{
+				"b/kill: warning: kill: every broker of kafka is down at 30s",
+				"c/kill: error: kill: kafka-3 is already down at 40s, since b at 30s",
+			},
+			func(b *builder) {
+				b.cluster("kafka", 3, 3)
+				b.at("a", "20s", act(plan.Kill, broker(1)))
+				b.at("b", "30s", act(plan.Kill, ref(plan.RefCoord, "billing")))
+				b.at("c", "40s", undone(act(plan.Pause, broker(3)), "5s"))
+			}},
+		{"all replicas",
+			func(b *builder) {
+				b.cluster("kafka", 3, 3)
+				b.at("a", "20s", act(plan.Kill, ref(plan.RefReplicas, "orders")))
+				b.at("b", "30s", act(plan.StartNode, ref(plan.RefBrokers, "kafka")))
+				b.at("c", "40s", act(plan.StartNode, ref(plan.RefReplicas, "orders")))
+			},
+			[]string{
+				"a/kill: warning: kill: every broker of kafka is down at 20s",
+				"c/start: error: start: kafka-1 is running already at 40s, since 30s",
+			},
+			func(b *builder) { // two of three brokers, nobody knows which
+				b.cluster("kafka", 3, 3)
+				b.topic().Replicas = 2
+				b.at("a", "20s", act(plan.Kill, ref(plan.RefReplicas, "orders")))
+				b.at("c", "40s", act(plan.StartNode, ref(plan.RefReplicas, "orders")))
+				b.at("d", "50s", act(plan.Kill, leader(0)))
+			}},
+		{"resume of a leader that goes on",
+			func(b *builder) { b.at("a", "20s", act(plan.Resume, leader(0))) },
+			[]string{"a/resume: error: resume: orders.leader(partition = 0) finds no paused node at 20s"},
+			func(b *builder) { // frozen, it leads until it is fenced
+				b.at("a", "20s", act(plan.Pause, leader(0)))
+				b.at("b", "22s", act(plan.Resume, leader(0)))
+				b.at("c", "40s", undone(act(plan.Kill, broker(1)), "5s"))
+			}},
+		{"all nodes of a site",
+			func(b *builder) {
+				twoSites(b)
+				b.at("a", "20s", act(plan.PowerOff, ref(plan.RefSite, "home")))
+			},
+			[]string{"a/power_off: error: power_off: no broker stands in home"},
+			func(b *builder) {
+				b.cluster("kafka", 3, 3)
+				twoSites(b)
+				for i := range b.p.Clusters[0].Nodes {
+					if i == 0 {
+						b.p.Clusters[0].Nodes[i].Site = "home"
+					}
+				}
+				b.at("a", "20s", undone(act(plan.PowerOff, ref(plan.RefSite, "home")), "5s"))
+				b.at("b", "30s", act(plan.Kill, broker(1)))
+			}},
+		{"frozen, then killed",
+			func(b *builder) {
+				b.at("a", "20s", undone(act(plan.Pause, broker(1)), "30s"))
+				b.at("b", "30s", act(plan.Kill, broker(1)))
+				b.at("c", "60s", act(plan.Kill, broker(1))) // a's resume does not bring it back
+			},
+			[]string{"c/kill: error: kill: kafka-1 is already down at 1m, since b at 30s"},
+			func(b *builder) {
+				b.at("a", "20s", undone(act(plan.Pause, broker(1)), "30s"))
+				b.at("b", "30s", undone(act(plan.Kill, broker(1)), "10s"))
+				b.at("c", "60s", act(plan.Kill, broker(1)))
+			}},
+		{"some of a list are down",
+			func(b *builder) {
+				b.cluster("kafka", 3, 3)
+				b.at("a", "20s", act(plan.Kill, broker(1)))
+				b.at("b", "30s", act(plan.StartNode, broker(1), broker(2)))
+			},
+			[]string{"b/start: error: start: kafka-2 is running already at 30s"},
+			func(b *builder) { // a word that means several nodes asks for none of them in particular
+				b.cluster("kafka", 3, 3)
+				b.at("a", "20s", act(plan.Kill, broker(1)))
+				b.at("b", "30s", act(plan.StartNode, ref(plan.RefBrokers, "kafka")))
+			}},
+		{"unknown time, what a handle hit",
+			func(b *builder) {
+				b.at("a", "20s", act(plan.Kill, broker(1)))
+				b.when("w", low, act(plan.Heal, hit("a")))
+			},
+			[]string{"w/heal: error: heal: a did kill, want an event that worsened a path"},
+			func(b *builder) {
+				b.at("a", "20s", act(plan.Kill, broker(1)))
+				b.when("w", low, act(plan.StartNode, hit("a")))
+				b.at("b", "50s", act(plan.StartNode, hit("a")))
+				b.atEdge("c", "a", plan.End, "5s", act(plan.Kill, broker(1)))
+			}},
+		{"unknown time, changes",
+			func(b *builder) {
+				b.when("w", low, act(plan.Crash, member(3)), plan.Action{Verb: plan.Elect, Targets: refs(ref(plan.RefTopic, "orders")), Partition: 6})
+			},
+			[]string{
+				"w/crash: error: crash: got member 3 of billing, want 1 to 2 at any time",
+				"w/elect: error: elect: got partition 6 of orders, want 0 to 5 at this time",
+			},
+			func(b *builder) {
+				b.when("w", low, scale(3), configure(ref(plan.RefTopic, "orders"), "min.insync.replicas", "1"))
+				b.atEdge("x", "w", plan.Start, "5s", act(plan.Crash, member(3)))
+				b.at("y", "30s", undone(act(plan.Crash, member(3)), "5s"))
+				b.expect(members, bound(plan.AtMost, 3))
 			}},
 		{"unknown time, unknown node",
 			func(b *builder) {
