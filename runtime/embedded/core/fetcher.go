@@ -304,11 +304,11 @@ func (b *broker) fetcher(leader int32) *fetcher {
 	return f
 }
 
-func (f *fetcher) add(r *replica) {
+// add takes a partition in after d.
+func (f *fetcher) add(r *replica, d time.Duration) {
 	r.fetcher = f
-	f.partitions[r.key] = r
-	f.changed[r.key] = true
-	f.b.n.after(0, f.loop)
+	epoch := r.epoch
+	f.b.n.after(d, func() { f.resume(r, epoch) })
 }
 
 // stopFetching takes the replica out of its fetcher. A fetcher without partitions ends,
@@ -437,7 +437,9 @@ func (f *fetcher) pause(r *replica, d time.Duration) {
 
 func (f *fetcher) resume(r *replica, epoch int32) {
 	if r.fetcher == f && r.epoch == epoch && !f.dead && f.partitions[r.key] == nil {
-		f.add(r)
+		f.partitions[r.key] = r
+		f.changed[r.key] = true
+		f.loop()
 	}
 }
 

@@ -96,8 +96,8 @@ func (w *World) Replicas(id int32) []ReplicaState {
 }
 
 // Settled says what is missing until every running broker is unfenced, and its own
-// metadata shows each partition with a leader and all its replicas in sync, and leaders
-// do lead. nil means settled.
+// metadata shows each partition with a leader and all its replicas in sync, leaders do
+// lead, and followers fetch from them. nil means settled.
 func (w *World) Settled() error {
 	ctl, ok := w.ActiveController()
 	if !ok {
@@ -130,6 +130,8 @@ func (w *World) Settled() error {
 				problem = fmt.Errorf("%s-%d: leader %d, in sync %v of %v", p.Topic, p.Partition, mine.Leader, mine.ISR, mine.Replicas)
 			case mine.Leader == id && (n.broker.replicas[key] == nil || !n.broker.replicas[key].leading):
 				problem = fmt.Errorf("broker %d: does not lead %s-%d yet", id, p.Topic, p.Partition)
+			case mine.Leader == id && !n.broker.replicas[key].followed():
+				problem = fmt.Errorf("broker %d: not every follower of %s-%d fetches yet", id, p.Topic, p.Partition)
 			case slices.Contains(mine.Replicas, id) && n.broker.replicas[key] == nil:
 				problem = fmt.Errorf("broker %d: has no replica of %s-%d yet", id, p.Topic, p.Partition)
 			}
@@ -139,4 +141,13 @@ func (w *World) Settled() error {
 		}
 	}
 	return nil
+}
+
+func (r *replica) followed() bool {
+	for _, f := range r.remotes {
+		if f.session == nil {
+			return false
+		}
+	}
+	return true
 }

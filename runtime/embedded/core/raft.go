@@ -16,9 +16,14 @@ const (
 	raftRetryBackoff = 20 * time.Millisecond
 	// raftElectionBackoffBase is the unit of the exponential backoff after a lost election.
 	raftElectionBackoffBase = 100 * time.Millisecond
-	// noOpInterval is metadata.max.idle.interval.ms: the active controller writes a
-	// record when it has nothing else to write, so offsets and the high-water mark move.
+	// noOpInterval is metadata.max.idle.interval.ms: the active controller writes a record
+	// that often. A follower learns a new high-water mark only with its next fetch, so
+	// this is also what bounds how late the others apply the last change.
 	noOpInterval = 500 * time.Millisecond
+	// timerJitter is how late a process may notice its timers. Without it two followers
+	// that were answered at the same instant would always stand for election at the same
+	// instant and split the vote; in the JVM that is the exception.
+	timerJitter = 20 * time.Millisecond
 )
 
 // raftRole is what a node is in the quorum.
@@ -77,13 +82,10 @@ type raft struct {
 	rejected     map[int32]bool
 	voterOffsets map[int32]int64 // as leader
 	voterContact map[int32]time.Duration
-	// observerOffsets is how far every other node has fetched; a fetch at an offset
-	// says that everything below is applied there, up to the high-water mark it was told.
-	told       map[int32]int64
-	epochStart int64
-	activated  bool
-	parked     []*parkedRaftFetch
-	commits    []commitWaiter
+	epochStart   int64
+	activated    bool
+	parked       []*parkedRaftFetch
+	commits      []commitWaiter
 }
 
 type commitWaiter struct {
@@ -159,6 +161,9 @@ func (r *raft) start() {
 
 // arm replaces the one timer of the role.
 func (r *raft) arm(d time.Duration, fn func()) {
+	if d > 0 {
+		d += r.n.w.random(timerJitter)
+	}
 	r.timer++
 	serial := r.timer
 	r.deadline = r.n.w.now + d
@@ -200,10 +205,10 @@ func (r *raft) setEpoch(epoch int32) {
 }
 
 func (r *raft) toUnattached(epoch int32) {
-	// A follower or candidate that only learns of a higher epoch keeps what is left of
-	// its timer, so a voter that asks again and again cannot put off the others.
+	// A voter that only learns of a higher epoch keeps what is left of its timer, so one
+	// that stands again and again without a chance cannot put off the others.
 	timeout := r.electionTimeout() + r.n.w.random(r.electionTimeout())
-	if r.role == follower || r.role == candidate {
+	if r.role != leader && r.deadline > 0 {
 		timeout = max(0, r.deadline-r.n.w.now)
 	}
 	r.leaveLeadership()
@@ -298,10 +303,11 @@ func (r *raft) requestVote(v int32, vote *raftVote) {
 }
 
 // electionLost waits Kafka's binary exponential backoff and tries again.
-func (r *raft) electionLost() {
-	steps := int64(2) << min(10, r.electionTry-1)
-	backoff := min(r.n.cfg.quorumElectionBackoff, raftElectionBackoffBase*time.Duration(1+r.n.w.rng.Int64N(steps)))
-	r.arm(backoff, r.toCandidate)
+func (r *raft) electionLost() { r.arm(r.backoff(r.electionTry), r.toCandidate) }
+
+func (r *raft) backoff(try int) time.Duration {
+	steps := int64(2) << min(10, try-1)
+	return min(r.n.cfg.quorumElectionBackoff, raftElectionBackoffBase*time.Duration(r.n.w.rng.Int64N(steps)))
 }
 
 func (r *raft) toLeader() {
@@ -313,7 +319,6 @@ func (r *raft) toLeader() {
 	r.fetchSerial++
 	r.voterOffsets = map[int32]int64{}
 	r.voterContact = map[int32]time.Duration{}
-	r.told = map[int32]int64{}
 	for _, v := range r.n.w.voters {
 		r.voterContact[v] = r.n.w.now
 	}
@@ -417,12 +422,11 @@ func (r *raft) observe(epoch, leaderID int32) bool {
 }
 
 func (r *raft) noOpLoop(epoch int32) {
-	last := r.end()
 	r.n.after(noOpInterval, func() {
 		if r.role != leader || r.disk.epoch != epoch {
 			return
 		}
-		if r.activated && r.end() == last {
+		if r.activated {
 			r.append(&noOpRecord{})
 		}
 		r.noOpLoop(epoch)
@@ -549,8 +553,7 @@ func (r *raft) handleEnd(m *raftEnd) {
 		r.arm(0, r.toCandidate)
 		return
 	}
-	steps := int64(2) << min(10, position-1)
-	r.arm(min(r.n.cfg.quorumElectionBackoff, raftElectionBackoffBase*time.Duration(1+r.n.w.rng.Int64N(steps))), r.toCandidate)
+	r.arm(r.backoff(position), r.toCandidate)
 }
 
 func (r *raft) handleFetch(m *raftFetch, respond func(any, int)) {
@@ -599,7 +602,6 @@ func (r *raft) handleFetch(m *raftFetch, respond func(any, int)) {
 
 func (r *raft) answer(p *parkedRaftFetch) {
 	p.done = true
-	r.told[p.req.from] = min(r.hw, r.end())
 	entries := r.disk.log[p.req.offset:len(r.disk.log):len(r.disk.log)]
 	p.respond(&raftFetchAnswer{epoch: r.disk.epoch, leader: r.n.id, entries: entries, hw: r.hw}, 200+100*len(entries))
 }

@@ -136,7 +136,7 @@ func (r *replica) becomeFollower(p *PartitionState) {
 		r.stopFetching()
 	}
 	if p.Leader > 0 && r.fetcher == nil {
-		r.b.fetcher(p.Leader).add(r)
+		r.b.fetcher(p.Leader).add(r, metadataApply)
 	}
 }
 

@@ -391,7 +391,6 @@ func (w *World) Stop(id int32, done func()) error {
 	n.setState(Stopping)
 	finish := func() {
 		n.raft.resign(true)
-		// One turn of the loop lets the last messages leave.
 		n.after(processExit, func() {
 			n.down(Stopped)
 			w.resetConns(n)
@@ -408,7 +407,7 @@ func (w *World) Stop(id int32, done func()) error {
 
 // processExit is the time between the end of a controlled shutdown and the end of the
 // process: log managers, socket servers.
-const processExit = 50 * time.Millisecond
+const processExit = 150 * time.Millisecond
 
 // Start starts the process of a node that is down.
 func (w *World) Start(id int32) error {
