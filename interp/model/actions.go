@@ -324,7 +324,13 @@ func (c *checker) undoByHandle(a *plan.Action, r plan.Ref, now plan.Duration) {
 	}
 	if !did && !may && !c.anyMay(of) {
 		done := map[plan.Verb]string{plan.StartNode: "is running", plan.Resume: "goes on", plan.Heal: "is whole"}[a.Verb]
-		c.actErr(a, "", "what %s hit %s already at %s, since %s", of.name(), done, now, of.undone)
+		var since plan.Duration
+		for _, e := range of.acts {
+			if undoneBy(e.a.Verb) == a.Verb {
+				since = max(since, e.undoneAt)
+			}
+		}
+		c.actErr(a, "", "what %s hit %s already at %s, since %s", of.name(), done, now, since)
 	}
 }
 

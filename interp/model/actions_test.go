@@ -66,6 +66,12 @@ func TestPaths(t *testing.T) {
 				b.at("a", "20s", undone(split(refs(broker(1))), "30s"))
 				b.at("b", "40s", act(plan.Heal, hit("a")))
 			}},
+		{"heal what was healed before the rest of its event",
+			func(b *builder) {
+				b.at("a", "20s", undone(act(plan.Kill, broker(1)), "15s"), undone(split(refs(broker(2))), "10s"))
+				b.at("b", "40s", act(plan.Heal, hit("a")))
+			},
+			[]string{"b/heal: error: heal: what a hit is whole already at 40s, since 30s"}, nothing},
 		{"heal a kill",
 			func(b *builder) {
 				b.at("a", "20s", act(plan.Kill, broker(1)))

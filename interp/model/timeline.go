@@ -36,7 +36,6 @@ type eventState struct {
 	start, end plan.Duration
 
 	firings, fired int
-	undone         plan.Duration // when something of it was undone last
 	until          plan.Duration
 	effects        []*effect
 	acts           []*effect // of the last firing, one an action
@@ -288,7 +287,7 @@ func (c *checker) fire(s *eventState, now plan.Duration) {
 		l, ok := length(a)
 		switch {
 		case ok && l == 0:
-			eff.undone, s.undone = true, now
+			eff.undone, eff.undoneAt = true, now
 		case ok:
 			end := add(now, l)
 			if end > c.run && (lasts(a.Verb) || a.Verb == plan.Configure) && !c.toldOf[a] {
@@ -322,7 +321,7 @@ func (c *checker) undo(e *effect, now plan.Duration) {
 	if e.undone {
 		return
 	}
-	e.undone, e.ev.undone = true, now
+	e.undone, e.undoneAt = true, now
 	for _, n := range e.nodes {
 		if n.by == e {
 			n.state, n.since, n.by, n.sure = running, now, nil, true

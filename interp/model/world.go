@@ -328,14 +328,15 @@ func (s *clientState) partitions() int {
 
 // effect is what one action of one firing did, until it is undone.
 type effect struct {
-	ev      *eventState
-	a       *plan.Action
-	nodes   []*node // those it brought into a state that is to be undone
-	hidden  *hidden
-	client  *clientState // of a crash
-	crashed []int
-	undone  bool
-	may     bool // may have been undone already
+	ev       *eventState
+	a        *plan.Action
+	nodes    []*node // those it brought into a state that is to be undone
+	hidden   *hidden
+	client   *clientState // of a crash
+	crashed  []int
+	undone   bool
+	undoneAt plan.Duration
+	may      bool // may have been undone already
 }
 
 // lasts reports whether a verb leaves something behind that must be undone.
