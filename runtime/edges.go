@@ -96,14 +96,27 @@ func (e *edges) wait(ctx context.Context, in plan.Instant) (time.Duration, bool)
 		if at, ok := e.planned(in, len(e.p.Events)); ok {
 			return at, true
 		}
+		// Once the event has started, its end may be known.
+		if _, ok := e.reached(ctx, in.Event, plan.Start); !ok {
+			return 0, false
+		}
+		if at, ok := e.planned(in, len(e.p.Events)); ok {
+			return at, true
+		}
 	}
-	x := e.of(in.Event, in.Edge)
+	at, ok := e.reached(ctx, in.Event, in.Edge)
+	return at + in.Offset.Std(), ok
+}
+
+// reached waits for an edge and gives its time.
+func (e *edges) reached(ctx context.Context, event string, which plan.Edge) (time.Duration, bool) {
+	x := e.of(event, which)
 	if x == nil {
 		return 0, false
 	}
 	select {
 	case <-x.reached:
-		return x.at + in.Offset.Std(), true
+		return x.at, true
 	case <-ctx.Done():
 		return 0, false
 	}
@@ -120,10 +133,13 @@ func (e *edges) planned(in plan.Instant, depth int) (time.Duration, bool) {
 		return at + in.Offset.Std(), true
 	}
 	ev := e.p.Event(in.Event)
-	if ev == nil || depth == 0 || ev.Trigger.Kind == plan.TriggerWhen {
+	if ev == nil || depth == 0 {
 		return 0, false
 	}
 	start, ok := e.now(ev.Name, plan.Start)
+	if !ok && ev.Trigger.Kind == plan.TriggerWhen {
+		return 0, false
+	}
 	if !ok {
 		start, ok = e.planned(ev.Trigger.At, depth-1)
 	}

@@ -8,5 +8,5 @@ import (
 
 type noClaims struct{}
 
-func (noClaims) Holds(plan.Expr, time.Duration) (bool, bool) { return false, false }
-func newClaims(p *plan.Plan, w *record.Writer) claims        { return noClaims{} }
+func (noClaims) Holds(plan.Expr, time.Duration) (bool, bool)   { return false, false }
+func newClaims(p *plan.Plan, w *record.Writer) (claims, error) { return noClaims{}, nil }

@@ -157,7 +157,11 @@ func (r *run) startLoad() error {
 	if err := r.applyLinks(ctx); err != nil {
 		return err
 	}
-	r.watch = newWatcher(r.clock, r.rec.Follow(), newClaims(r.p, r.rec))
+	claims, err := r.judging(r.p, r.rec)
+	if err != nil {
+		return err
+	}
+	r.watch = newWatcher(r.clock, r.rec.Follow(), claims)
 	if err := r.load.start(ctx); err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ type run struct {
 	load     *load
 	resolver *resolver
 	sampler  *sampler
+	judging  judging
 	watch    *watcher // nil in Up
 	rec      *record.Writer
 	logs     *logFile
@@ -76,11 +77,19 @@ type takeDown struct {
 // started, a second one, or the end of ctx; what could not be taken down is
 // joined to it. A run that was interrupted once under load, and then healed,
 // drained and audited, has no error: Result.Interrupted tells.
-func Run(ctx context.Context, p *plan.Plan, o Options) (res Result, err error) {
+func Run(ctx context.Context, p *plan.Plan, o Options) (Result, error) {
+	return carryOut(ctx, p, o, newClaims)
+}
+
+// judging makes what judges the claims of alarms and when over a recording.
+type judging func(*plan.Plan, *record.Writer) (claims, error)
+
+func carryOut(ctx context.Context, p *plan.Plan, o Options, j judging) (res Result, err error) {
 	if err := o.validate(p, true); err != nil {
 		return Result{}, err
 	}
 	r := newRun(ctx, p, o)
+	r.judging = j
 	defer func() {
 		err = r.close(ctx, recover(), err)
 		res = r.result()

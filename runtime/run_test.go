@@ -74,7 +74,13 @@ func play(t *testing.T, f *fake, p *plan.Plan, change ...func(*Options)) outcome
 	for _, c := range change {
 		c(&o)
 	}
-	res, err := Run(t.Context(), p, o)
+	return open(t, func() (Result, error) { return Run(t.Context(), p, o) })
+}
+
+// open carries a run out and opens what it recorded.
+func open(t *testing.T, run func() (Result, error)) outcome {
+	t.Helper()
+	res, err := run()
 	out := outcome{res: res, err: err}
 	if res.Folder != "" {
 		var oerr error
