@@ -166,6 +166,12 @@ func (c *cluster) awaitUp(ctx context.Context) error {
 		if !active {
 			wanting = append(wanting, "no controller is active")
 		}
+		if len(wanting) == 0 {
+			// What a client learns depends on whom it asks: wait for all of them.
+			if err := c.core.Settled(); err != nil {
+				wanting = append(wanting, err.Error())
+			}
+		}
 		missing = strings.Join(wanting, ", ")
 		return missing == ""
 	})

@@ -73,7 +73,7 @@ func start(t *testing.T, p *plan.Plan, speed float64) *bed {
 		cancel()
 		buf := make([]byte, 1<<20)
 		buf = buf[:goruntime.Stack(buf, true)]
-		if n := strings.Count(string(buf), "created by starfall/runtime/embedded"); n > 0 {
+		if n := strings.Count(string(buf), "created by starfall/runtime/embedded/wire"); n > 0 {
 			t.Errorf("goroutines of the engine after Close: got %d, want none\n%s", n, buf)
 		}
 	})
@@ -157,6 +157,11 @@ func (b *bed) settled(name string, partitions, replicas int) {
 		}
 		return n == partitions
 	})
+	// Each broker's own metadata shows it too, and every follower fetches.
+	c := b.clusters["kafka"]
+	if err := c.await(b.ctx, func() bool { return c.core.Settled() == nil }); err != nil {
+		b.t.Fatalf("settled: %v", err)
+	}
 }
 
 // until waits for a state of the cluster.
