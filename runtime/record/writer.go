@@ -130,10 +130,15 @@ func (w *Writer) Event(e Event) {
 		return
 	}
 	w.lines = lines
-	if w.mem != nil {
-		w.events = append(w.events, e)
-	}
+	w.events = append(w.events, e)
 	w.poke()
+}
+
+// Events gives the journal so far, in the order of its recording.
+func (w *Writer) Events() []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.events[:len(w.events):len(w.events)]
 }
 
 // Sample writes what a cluster looked like. A cluster that the plan has not is

@@ -1,0 +1,421 @@
+// This file defines gauges: what samples of a cluster say at their moments,
+// and what changes from sample to sample.
+
+package judge
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// point is a value at a moment, or over a bucket from … to.
+type point struct {
+	from, to time.Duration
+	v        float64
+}
+
+// series is the points of one partition, member, or of the whole.
+type series struct {
+	label     string
+	partition int32 // -1: none
+	points    []point
+}
+
+// gauge is a term about samples while its points are collected.
+type gauge struct {
+	term    *plan.Term
+	cluster int
+	series  []*series
+	index   map[string]*series
+	limit   int // keep only that many points; 0: all
+}
+
+func (g *gauge) put(label string, partition int32, at time.Duration, v float64) {
+	s := g.index[label]
+	if s == nil {
+		s = &series{label: label, partition: partition}
+		g.index[label] = s
+		g.series = append(g.series, s)
+	}
+	if g.limit > 0 && len(s.points) >= g.limit {
+		s.points = append(s.points[:0], s.points[1:]...)
+	}
+	s.points = append(s.points, point{at, at, v})
+}
+
+type clusterState struct {
+	plan       *plan.Cluster
+	controller int32
+	changes    []happening
+	samples    int
+}
+
+// watch starts a gauge for a term; nil when its subject is not in the plan.
+func (c *collector) watch(t *plan.Term) *gauge {
+	g := &gauge{term: t, cluster: -1, index: map[string]*series{}}
+	switch t.Subject.Kind {
+	case plan.RefCluster:
+		for i := range c.plan.Clusters {
+			if c.plan.Clusters[i].Name == t.Subject.Name {
+				g.cluster = i
+			}
+		}
+	case plan.RefTopic:
+		if i, ok := c.byName[t.Subject.Name]; ok {
+			g.cluster = c.topics[i].cluster
+		}
+	case plan.RefConsumer:
+		if x := c.consumer(t.Subject.Name); x != nil {
+			g.cluster = x.cluster
+			if t.Measure == "lag" {
+				x.lagged = append(x.lagged, g)
+			}
+		}
+	}
+	if g.cluster < 0 {
+		return nil
+	}
+	c.gauges = append(c.gauges, g)
+	return g
+}
+
+func (c *collector) consumer(name string) *consumer {
+	for _, x := range c.consumers {
+		if x.plan.Name == name {
+			return x
+		}
+	}
+	return nil
+}
+
+func (c *collector) producer(name string) *producer {
+	for _, p := range c.producers {
+		if p.plan.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// sample takes one look at a cluster.
+func (c *collector) sample(s *record.Sample) {
+	cluster := -1
+	for i, x := range c.clusters {
+		if x.plan.Name == s.Cluster {
+			cluster = i
+		}
+	}
+	if cluster < 0 {
+		return
+	}
+	cl := c.clusters[cluster]
+	cl.samples++
+	if s.Controller >= 0 {
+		if cl.controller >= 0 && cl.controller != s.Controller {
+			cl.changes = append(cl.changes, happening{s.At, -1, "controller " + strconv.Itoa(int(s.Controller))})
+		}
+		cl.controller = s.Controller
+	}
+	for i := range s.Partitions {
+		c.leader(s.At, &s.Partitions[i])
+	}
+	for _, g := range c.gauges {
+		if g.cluster == cluster {
+			c.measure(g, s)
+		}
+	}
+	for _, x := range c.consumers {
+		if x.cluster == cluster && len(x.lagged) > 0 {
+			x.lagAt = append(x.lagAt, s)
+		}
+	}
+}
+
+// leader follows a partition's leader from sample to sample.
+func (c *collector) leader(at time.Duration, p *record.PartitionState) {
+	i, ok := c.byName[p.Topic]
+	if !ok {
+		return
+	}
+	t := c.topics[i]
+	if p.HighWater >= 0 {
+		t.ends[p.Partition] = p.HighWater
+	} else if p.LogEnd >= 0 {
+		t.ends[p.Partition] = p.LogEnd
+	}
+	was, known := t.leaders[p.Partition]
+	if known && !c.info.Elections && p.Leader >= 0 && was.id != p.Leader {
+		c.elected(t, at, p.Partition, p.Leader, !slices.Contains(was.isr, p.Leader))
+	}
+	if p.Leader >= 0 {
+		t.leaders[p.Partition] = leader{p.Leader, slices.Clone(p.ISR)}
+	} else if known && len(p.ISR) > 0 {
+		// While nobody leads, the in-sync set still tells who may.
+		was.isr = slices.Clone(p.ISR)
+		t.leaders[p.Partition] = was
+	}
+}
+
+func (c *collector) elected(t *topicState, at time.Duration, partition, to int32, unclean bool) {
+	what := "leader " + strconv.Itoa(int(to))
+	t.changes = append(t.changes, happening{at, partition, what})
+	if unclean {
+		t.unclean = append(t.unclean, happening{at, partition, what})
+	}
+}
+
+// elections takes the elections of the journal, where the engine reports them.
+func (c *collector) elections(events []record.Event) {
+	if !c.info.Elections {
+		return
+	}
+	last := map[record.TopicPartition]int32{}
+	for _, e := range events {
+		i, ok := c.byName[e.Topic]
+		if e.Kind != record.KindElection || !ok {
+			continue
+		}
+		k := record.TopicPartition{Topic: e.Topic, Partition: e.Partition}
+		from, known := last[k]
+		if !known {
+			from = e.From
+		}
+		if e.To < 0 {
+			last[k] = from
+			continue
+		}
+		if from > 0 && from != e.To || e.Unclean {
+			c.elected(c.topics[i], e.At, e.Partition, e.To, e.Unclean)
+		}
+		last[k] = e.To
+	}
+}
+
+// measure puts a sample's values into a gauge.
+func (c *collector) measure(g *gauge, s *record.Sample) {
+	switch g.term.Subject.Kind {
+	case plan.RefCluster:
+		c.measureCluster(g, s)
+	case plan.RefTopic:
+		c.measureTopic(g, s)
+	case plan.RefConsumer:
+		c.measureGroup(g, s)
+	}
+}
+
+func (c *collector) measureCluster(g *gauge, s *record.Sample) {
+	var n float64
+	switch g.term.Measure {
+	case "active_controllers":
+		n = float64(s.ActiveControllers)
+	case "alive":
+		for _, b := range s.Brokers {
+			if b.Alive {
+				n++
+			}
+		}
+	case "offline", "under_min_insync", "under_replicated":
+		for i := range s.Partitions {
+			p := &s.Partitions[i]
+			if g.term.Measure == "offline" && p.Leader < 0 ||
+				g.term.Measure == "under_min_insync" && len(p.ISR) < p.MinInsync ||
+				g.term.Measure == "under_replicated" && len(p.ISR) < len(p.Replicas) {
+				n++
+			}
+		}
+	case "cpu", "memory":
+		known := false
+		for _, b := range s.Brokers {
+			if !b.Usage {
+				continue
+			}
+			known = true
+			v := b.CPU
+			if g.term.Measure == "memory" {
+				v = float64(b.Memory)
+			}
+			n += v
+			if g.term.By == "member" {
+				g.put(g.term.Subject.Name+"-"+strconv.Itoa(int(b.ID)), -1, s.At, v)
+			}
+		}
+		if !known || g.term.By == "member" {
+			return
+		}
+	default:
+		return
+	}
+	g.put("", -1, s.At, n)
+}
+
+func (c *collector) measureTopic(g *gauge, s *record.Sample) {
+	name := g.term.Subject.Name
+	var n float64
+	seen := false
+	for i := range s.Partitions {
+		p := &s.Partitions[i]
+		if p.Topic != name {
+			continue
+		}
+		var v float64
+		switch g.term.Measure {
+		case "partitions":
+			n++
+		case "offline":
+			if p.Leader < 0 {
+				n++
+			}
+		case "in_sync":
+			v = float64(len(p.ISR))
+			if !seen || v < n {
+				n = v
+			}
+		case "size":
+			v = max(float64(p.Size), 0)
+			n += v
+		default:
+			return
+		}
+		seen = true
+		if g.term.By == "partition" {
+			g.put(partitionLabel(name, p.Partition), p.Partition, s.At, v)
+		}
+	}
+	if seen && g.term.By != "partition" {
+		g.put("", -1, s.At, n)
+	}
+}
+
+func partitionLabel(topic string, partition int32) string {
+	return topic + "/" + strconv.Itoa(int(partition))
+}
+
+// group is what a consumer's members said of their group up to a moment.
+//
+// A member belongs to the present generation when its last assignment is of
+// the latest generation that any member has seen and it has not left since.
+type group struct {
+	generation int32
+	owned      map[int]int // partitions by member
+}
+
+func (x *consumer) group(at time.Duration) group {
+	g := group{generation: -1, owned: map[int]int{}}
+	last := map[int]record.GroupChange{}
+	for _, ch := range x.changes {
+		if ch.At > at {
+			continue
+		}
+		last[ch.Member] = ch
+		if !ch.Left {
+			g.generation = max(g.generation, ch.Generation)
+		}
+	}
+	for member, ch := range last {
+		if !ch.Left && ch.Generation == g.generation {
+			g.owned[member] = len(ch.Assigned)
+		}
+	}
+	return g
+}
+
+func (c *collector) measureGroup(g *gauge, s *record.Sample) {
+	x := c.consumer(g.term.Subject.Name)
+	now := x.group(s.At)
+	switch g.term.Measure {
+	case "assignment":
+		for _, member := range slices.Sorted(maps.Keys(now.owned)) {
+			g.put(x.plan.Name+"-"+strconv.Itoa(member), -1, s.At, float64(now.owned[member]))
+		}
+	case "idle_members":
+		n := 0
+		for _, owned := range now.owned {
+			if owned == 0 {
+				n++
+			}
+		}
+		g.put("", -1, s.At, float64(n))
+	case "members":
+		n := len(now.owned)
+		for _, described := range s.Groups {
+			if described.Group == x.plan.Group {
+				n = described.Members
+			}
+		}
+		g.put("", -1, s.At, float64(n))
+	}
+}
+
+// lag answers the oldest waiting sample: how far each group is behind.
+func (c *collector) lag(x *consumer) {
+	s := x.lagAt[0]
+	x.lagAt = x.lagAt[1:]
+	var total float64
+	by := map[[2]int32]float64{}
+	for i := range s.Partitions {
+		p := &s.Partitions[i]
+		t, ok := c.byName[p.Topic]
+		if !ok || x.reads[t] == nil {
+			continue
+		}
+		end := p.HighWater
+		if end < 0 {
+			end = p.LogEnd
+		}
+		if end < 0 {
+			end = c.topics[t].ends[p.Partition]
+		}
+		pos := x.at(int32(t), p.Partition).pos
+		if pos >= 0 && pos < p.LogStart {
+			pos = p.LogStart
+		}
+		var v float64
+		if pos >= 0 {
+			v = float64(max(end-pos, 0))
+		}
+		total += v
+		by[[2]int32{int32(t), p.Partition}] = v
+	}
+	for _, g := range x.lagged {
+		if g.term.By != "partition" {
+			g.put("", -1, s.At, total)
+			continue
+		}
+		for i := range s.Partitions {
+			t, ok := c.byName[s.Partitions[i].Topic]
+			if v, have := by[[2]int32{int32(t), s.Partitions[i].Partition}]; ok && have {
+				g.put(partitionLabel(s.Partitions[i].Topic, s.Partitions[i].Partition), s.Partitions[i].Partition, s.At, v)
+			}
+		}
+	}
+}
+
+// rebalances is when the group began each generation after its first.
+func (x *consumer) rebalances() []happening {
+	var out []happening
+	last := int32(-1)
+	for _, ch := range x.changes {
+		if ch.Left || ch.Generation == last {
+			continue
+		}
+		if last >= 0 {
+			n := ch.Generation - last
+			if n < 0 {
+				if ch.Generation > 1 {
+					continue // an older generation, told late
+				}
+				n = 1 // the group was empty and began anew
+			}
+			for range min(n, 1000) {
+				out = append(out, happening{ch.At, -1, "generation " + strconv.Itoa(int(ch.Generation))})
+			}
+		}
+		last = ch.Generation
+	}
+	return out
+}

@@ -1,0 +1,163 @@
+// This file defines member: what is known of one member of a producer, and how
+// the records of its schedule come due.
+
+package judge
+
+import (
+	"sort"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// segment is a record.Segment prepared for arithmetic. end: nothing is due.
+type segment struct {
+	record.Segment
+	interval float64 // ns between records, 0: all at once
+	end      bool
+}
+
+func (s *segment) due(seq uint64) time.Duration {
+	return s.At + time.Duration(float64(seq-s.First)*s.interval)
+}
+
+// member is a member of a producer. A record that was sent has one fate:
+//
+//	acked   unsure   failed   fate
+//	yes     any      any      acked
+//	no      yes      any      unknown
+//	no      no       yes      failed
+//	no      no       no       unknown: in flight at the end
+//
+// A record that is accepted once more is no longer failed; when its first
+// attempt had no end, it stays unsure whatever the second brings.
+type member struct {
+	index                           int // from 1
+	sched                           []segment
+	last                            int // segment found last
+	accepted, acked, failed, unsure bitset
+	part                            *record.Partitioner
+	sentEnd                         uint64 // beyond the last accepted record
+
+	// The records that have come due so far, in the order of the schedule.
+	at      int    // segment
+	next    uint64 // record
+	floor   uint64 // records before it are no longer waited for
+	waiting []int64
+}
+
+func newMember(p *plan.Plan, producer, index int) *member {
+	x := &p.Producers[producer]
+	return &member{index: index,
+		part: record.NewPartitioner(x.Partitioner, p.Scenario.Seed, producer, index, x.Members, x.Keys)}
+}
+
+func (m *member) addSegment(n record.SegmentNote) {
+	s := segment{Segment: n.Segment, end: n.End}
+	if n.Segment.Rate > 0 {
+		s.interval = 1e9 / n.Segment.Rate
+	}
+	m.sched = append(m.sched, s)
+	if len(m.sched) == 1 {
+		m.next = s.First
+	}
+}
+
+// find gives the segment of a record, nil before the first; and the first
+// record beyond the segment.
+func (m *member) find(seq uint64) (*segment, uint64) {
+	i := m.last
+	if i >= len(m.sched) || seq < m.sched[i].First || (i+1 < len(m.sched) && seq >= m.sched[i+1].First) {
+		i = sort.Search(len(m.sched), func(i int) bool { return m.sched[i].First > seq }) - 1
+		if i < 0 {
+			return nil, 0
+		}
+		m.last = i
+	}
+	limit := uint64(1<<63 - 1)
+	if i+1 < len(m.sched) {
+		limit = m.sched[i+1].First
+	}
+	return &m.sched[i], limit
+}
+
+// due is the moment a record was due.
+func (m *member) due(seq uint64) (time.Duration, bool) {
+	s, _ := m.find(seq)
+	if s == nil {
+		return 0, false
+	}
+	return s.due(seq), true
+}
+
+// partition is where a record was to go.
+func (m *member) partition(seq uint64) int32 {
+	s, _ := m.find(seq)
+	if s == nil {
+		return 0
+	}
+	return m.part.Partition(seq, s.Partitions)
+}
+
+// rate is what the member's schedule asks for at present.
+func (m *member) rate() float64 {
+	if m.at < len(m.sched) && !m.sched[m.at].end {
+		return m.sched[m.at].Rate
+	}
+	return 0
+}
+
+// advance lets all records due by t come due. ended is called where the
+// schedule ends, changed when it turns to another segment. Of a segment that is
+// as fast as possible, what was accepted was due.
+func (m *member) advance(t time.Duration, due func(partition int32, at time.Duration), ended func(at time.Duration), changed func()) {
+	for m.at < len(m.sched) {
+		s := &m.sched[m.at]
+		limit := uint64(1<<63 - 1)
+		over := m.at+1 < len(m.sched) && m.sched[m.at+1].At <= t
+		if m.at+1 < len(m.sched) {
+			limit = m.sched[m.at+1].First
+		}
+		switch {
+		case s.end:
+		case s.interval == 0:
+			m.run(s, min(limit, m.sentEnd), t, due)
+		case over:
+			// What is left of the segment was due before the next began, give
+			// or take the rounding of clocks.
+			m.run(s, min(limit, m.next+1e6), forever, due)
+		default:
+			m.run(s, limit, t, due)
+		}
+		if !over {
+			return
+		}
+		m.at++
+		n := &m.sched[m.at]
+		m.next = n.First
+		if n.end {
+			ended(n.At)
+			m.floor = max(m.floor, n.First)
+			clear(m.waiting)
+		}
+		changed()
+	}
+}
+
+func (m *member) run(s *segment, limit uint64, t time.Duration, due func(int32, time.Duration)) {
+	n := s.Partitions
+	if len(m.waiting) < max(n, 1) {
+		m.waiting = append(m.waiting, make([]int64, max(n, 1)-len(m.waiting))...)
+	}
+	for m.next < limit {
+		at := s.due(m.next)
+		if at > t {
+			return
+		}
+		p := m.part.Partition(m.next, n)
+		m.waiting[p]++
+		due(p, at)
+		m.next++
+	}
+}

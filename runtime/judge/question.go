@@ -1,0 +1,490 @@
+// This file defines question: a term about fates, with its count and its first
+// witnesses.
+
+package judge
+
+import (
+	"fmt"
+	"math/bits"
+	"sort"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// maxWitnesses is how many records a claim shows.
+const maxWitnesses = 8
+
+// Witness is one record that speaks for a claim's verdict.
+type Witness struct {
+	Producer  string   `json:"producer,omitempty"`
+	Member    int      `json:"member,omitempty"`
+	Seq       uint64   `json:"seq"`
+	Topic     string   `json:"topic,omitempty"`
+	Partition int32    `json:"partition"`
+	Offset    *int64   `json:"offset,omitempty"`
+	Due       *Seconds `json:"due,omitempty"`
+	At        *Seconds `json:"at,omitempty"` // acknowledged or delivered
+	Foreign   bool     `json:"foreign,omitempty"`
+	Note      string   `json:"note,omitempty"`
+}
+
+// String names the record in a few words.
+func (w Witness) String() string {
+	s := fmt.Sprintf("%s/%d", w.Topic, w.Partition)
+	if w.Offset != nil {
+		s += fmt.Sprintf(" offset %d", *w.Offset)
+	}
+	if !w.Foreign {
+		s = fmt.Sprintf("%s-%d #%d, %s", w.Producer, w.Member, w.Seq, s)
+	}
+	if w.Note != "" {
+		s += ", " + w.Note
+	}
+	return s
+}
+
+// question is a term about fates while it is being answered.
+type question struct {
+	term  *plan.Term
+	kind  plan.RefKind
+	index int // of the subject in the plan
+	win   window
+	whole bool // every record counts
+
+	total     uint64
+	by        map[int32]uint64 // by partition
+	witnesses []Witness
+	excluded  uint64 // acknowledged, not in the log, but below the log's start
+	pending   uint64 // of total: past the group's position
+	noData    string
+
+	// About a moment (.at): what had been delivered by then, and where the
+	// group stood.
+	delivered *sources
+	positions map[[2]int32]int64
+}
+
+func (c *collector) ask(t *plan.Term, f frame) *question {
+	q := &question{term: t, kind: t.Subject.Kind, index: -1, by: map[int32]uint64{}}
+	switch t.Subject.Kind {
+	case plan.RefConsumer:
+		for i := range c.plan.Consumers {
+			if c.plan.Consumers[i].Name == t.Subject.Name {
+				q.index = i
+			}
+		}
+	case plan.RefProducer:
+		for i := range c.plan.Producers {
+			if c.plan.Producers[i].Name == t.Subject.Name {
+				q.index = i
+			}
+		}
+	case plan.RefTopic:
+		if i, ok := c.byName[t.Subject.Name]; ok {
+			q.index = i
+		}
+	}
+	if q.index < 0 {
+		q.noData = fmt.Sprintf("%s %s was not recorded", t.Subject.Kind, t.Subject.Name)
+		return q
+	}
+	var err error
+	if q.win, err = f.resolve(t.Windows); err != nil {
+		q.noData = err.Error()
+		return q
+	}
+	q.whole = q.win.parts.all() && !q.win.isAt
+	if q.win.isAt && q.kind == plan.RefConsumer {
+		switch t.Measure {
+		case "missing", "undelivered", "pending":
+			q.delivered = &sources{}
+			q.positions = map[[2]int32]int64{}
+		}
+	}
+	return q
+}
+
+func (q *question) about(kind plan.RefKind, index int, measure string) bool {
+	return q.kind == kind && q.index == index && q.term.Measure == measure && q.noData == ""
+}
+
+// covers tells whether a record counts: due in the window; about a moment, at
+// (of the acknowledgement, delivery …) not after it.
+func (q *question) covers(m *member, seq uint64, at time.Duration) bool {
+	if q.whole {
+		return true
+	}
+	if q.win.isAt && at > q.win.at {
+		return false
+	}
+	if q.win.parts.all() {
+		return true
+	}
+	due, ok := m.due(seq)
+	return ok && q.win.parts.has(due)
+}
+
+// take counts a record of a span that speaks to the question.
+func (q *question) take(c *collector, m *member, s *record.Span, seq uint64) {
+	if !q.covers(m, seq, s.At) {
+		return
+	}
+	q.total++
+	q.by[s.Partition]++
+	if len(q.witnesses) < maxWitnesses {
+		q.witnesses = append(q.witnesses, c.witness(m, s, seq))
+	}
+}
+
+func (c *collector) witness(m *member, s *record.Span, seq uint64) Witness {
+	w := Witness{Producer: c.plan.Producers[s.Producer].Name, Member: m.index, Seq: seq, Partition: s.Partition}
+	if int(s.Topic) < len(c.plan.Topics) {
+		w.Topic = c.plan.Topics[s.Topic].Name
+	}
+	switch s.Op {
+	case record.OpAcked, record.OpDelivered, record.OpAudited:
+		offset := s.Offset
+		if s.Stride > 0 {
+			offset += int64((seq - s.First) / s.Stride)
+		}
+		w.Offset = &offset
+	}
+	if s.Op != record.OpAudited {
+		w.At = seconds(s.At)
+	}
+	if due, ok := m.due(seq); ok {
+		w.Due = seconds(due)
+	}
+	return w
+}
+
+// answerByBits answers what the first pass alone can tell: failed and unknown.
+func (c *collector) answerByBits(q *question) {
+	if q.noData != "" || q.kind != plan.RefProducer {
+		return
+	}
+	var op func(w []uint64) uint64
+	switch q.term.Measure {
+	case "failed":
+		op = func(w []uint64) uint64 { return w[2] &^ w[1] &^ w[3] }
+	case "unknown":
+		op = func(w []uint64) uint64 { return (w[0] | w[2] | w[3]) &^ w[1] &^ (w[2] &^ w[3]) }
+	default:
+		return
+	}
+	p := c.producers[q.index]
+	if q.win.isAt {
+		// Due by the moment.
+		q.win.parts = q.win.parts.and(pieces{{-forever, q.win.at}})
+		q.win.isAt, q.whole = false, false
+	}
+	p.each(func(m *member) {
+		combine(op, func(first, word uint64) {
+			if q.whole && q.term.By != "partition" && len(q.witnesses) >= maxWitnesses {
+				q.total += uint64(bits.OnesCount64(word))
+				return
+			}
+			each(first, word, func(seq uint64) {
+				if !q.covers(m, seq, 0) {
+					return
+				}
+				part := m.partition(seq)
+				q.total++
+				q.by[part]++
+				if len(q.witnesses) < maxWitnesses {
+					s := record.Span{Op: record.OpFailed, Producer: int32(p.index), Topic: int32(p.topic), Partition: part}
+					w := c.witness(m, &s, seq)
+					w.At = nil
+					if q.term.Measure == "unknown" {
+						w.Note = "in flight at the end"
+					}
+					for _, n := range p.notes {
+						if n.member == m.index && n.seq == seq {
+							w.Note = n.reason
+						}
+					}
+					q.witnesses = append(q.witnesses, w)
+				}
+			})
+		}, &m.accepted, &m.acked, &m.failed, &m.unsure)
+	})
+}
+
+// suspects are the records that a second pass has to look at: acknowledged and
+// not in some group's deliveries or not in the log; delivered though never
+// sent or failed.
+type suspects struct {
+	acked   sources
+	phantom []sources // by consumer
+	any     bool
+}
+
+func (c *collector) suspects() suspects {
+	out := suspects{phantom: make([]sources, len(c.consumers))}
+	add := func(to *sources, p *producer, m *member, op func(w []uint64) uint64, sets ...*bitset) {
+		combine(op, func(first, word uint64) {
+			b := to.of(int32(p.index), int32(m.index))
+			b.chunk(first)[first%chunkBits/64] |= word
+			out.any = true
+		}, sets...)
+	}
+	butNot := func(w []uint64) uint64 { return w[0] &^ w[1] }
+	for _, q := range c.questions {
+		if q.noData != "" {
+			continue
+		}
+		for _, p := range c.producers {
+			p.each(func(m *member) {
+				switch q.term.Measure {
+				case "missing", "undelivered", "pending":
+					if x := c.consumers[q.index]; x.reads[p.topic] != nil {
+						set := &x.delivered
+						if q.delivered != nil {
+							set = q.delivered
+						}
+						add(&out.acked, p, m, butNot, &m.acked, set.get(p.index, m.index))
+					}
+				case "lost":
+					if c.reads(q, p.topic) {
+						add(&out.acked, p, m, butNot, &m.acked, c.topics[p.topic].audited.get(p.index, m.index))
+					}
+				case "phantoms":
+					x := c.consumers[q.index]
+					add(&out.phantom[q.index], p, m, func(w []uint64) uint64 {
+						sent := w[1] | w[2] | w[3] | w[4]
+						return w[0] & (^sent | w[3]&^w[2]&^w[4])
+					}, x.delivered.get(p.index, m.index), &m.accepted, &m.acked, &m.failed, &m.unsure)
+				}
+			})
+		}
+	}
+	return out
+}
+
+// reads tells whether a question is about records of that topic.
+func (c *collector) reads(q *question, topic int) bool {
+	if q.kind == plan.RefTopic {
+		return q.index == topic
+	}
+	return topic < len(c.consumers[q.index].reads) && c.consumers[q.index].reads[topic] != nil
+}
+
+// audit tells what a partition's audit says: whether the log was read, from
+// where on, and to where.
+func (t *topicState) audit(partition int32) (record.AuditMark, bool) {
+	m, ok := t.marks[partition]
+	return m, ok && m.Complete
+}
+
+// attribute is the second pass: it counts suspects and says where they were.
+func (c *collector) attribute(rec *record.Recording, found suspects) error {
+	if !found.any {
+		return nil
+	}
+	_, err := rec.Scan(func(b *record.Block) error {
+		return b.Spans(func(stream record.Stream, spans []record.Span) error {
+			for i := range spans {
+				s := &spans[i]
+				switch s.Op {
+				case record.OpAcked:
+					set := found.acked.get(int(s.Producer), int(s.Source))
+					for k := range uint64(s.N) {
+						if seq := s.First + k*s.Stride; set.has(seq) {
+							set.clear(seq)
+							c.ackedSuspect(s, seq, s.Offset+int64(k))
+						}
+					}
+				case record.OpDelivered:
+					set := found.phantom[stream.Index].get(int(s.Producer), int(s.Source))
+					for k := range uint64(s.N) {
+						if seq := s.First + k*s.Stride; set.has(seq) {
+							c.phantomSuspect(stream.Index, s, seq)
+						}
+					}
+				}
+			}
+			return nil
+		})
+	})
+	return err
+}
+
+func (c *collector) ackedSuspect(s *record.Span, seq uint64, offset int64) {
+	p := c.producers[s.Producer]
+	m := p.member(s.Source, c.plan)
+	t := c.topics[p.topic]
+	inLog := t.audited.get(p.index, m.index).has(seq)
+	mark, audited := t.audit(s.Partition)
+	for _, q := range c.questions {
+		if q.noData != "" {
+			continue
+		}
+		switch q.term.Measure {
+		case "lost":
+			if !c.reads(q, p.topic) || inLog || !audited {
+				continue
+			}
+			if q.win.isAt { // due by the moment
+				if due, ok := m.due(seq); !ok || due > q.win.at {
+					continue
+				}
+			} else if !q.covers(m, seq, s.At) {
+				continue
+			}
+			if offset < mark.LogStart {
+				q.excluded++ // retention, or deleted as the scenario asked
+				continue
+			}
+			q.count(c, m, s, seq)
+		case "missing", "undelivered", "pending":
+			if !c.reads(q, p.topic) || !q.covers(m, seq, s.At) {
+				continue
+			}
+			x := c.consumers[q.index]
+			set, pos := &x.delivered, x.at(int32(p.topic), s.Partition).pos
+			if q.delivered != nil {
+				set, pos = q.delivered, q.positions[[2]int32{int32(p.topic), s.Partition}]
+			}
+			if set.get(p.index, m.index).has(seq) {
+				continue
+			}
+			if !inLog && audited && offset < mark.LogStart {
+				q.excluded++
+				continue
+			}
+			past := offset >= pos
+			switch q.term.Measure {
+			case "undelivered":
+				if !inLog || past {
+					continue
+				}
+			case "pending":
+				if !inLog || !past {
+					continue
+				}
+			}
+			q.count(c, m, s, seq)
+			if past && inLog {
+				q.pending++
+			}
+			if n := len(q.witnesses); n > 0 && q.witnesses[n-1].Seq == seq && q.witnesses[n-1].Note == "" {
+				q.witnesses[n-1].Note = missingHow(inLog, audited, past)
+			}
+		}
+	}
+}
+
+func missingHow(inLog, audited, past bool) string {
+	switch {
+	case !audited:
+		return ""
+	case !inLog:
+		return "not in the log"
+	case past:
+		return "in the log, past the group's position"
+	}
+	return "in the log, skipped by the group"
+}
+
+// count is take without asking again whether the record counts.
+func (q *question) count(c *collector, m *member, s *record.Span, seq uint64) {
+	q.total++
+	q.by[s.Partition]++
+	if len(q.witnesses) < maxWitnesses {
+		q.witnesses = append(q.witnesses, c.witness(m, s, seq))
+	}
+}
+
+func (c *collector) phantomSuspect(consumer int, s *record.Span, seq uint64) {
+	m := c.producers[s.Producer].member(s.Source, c.plan)
+	for _, q := range c.questions {
+		if !q.about(plan.RefConsumer, consumer, "phantoms") {
+			continue
+		}
+		before := len(q.witnesses)
+		q.take(c, m, s, seq)
+		if len(q.witnesses) > before {
+			q.witnesses[before].Note = "never sent"
+			if m.failed.has(seq) {
+				q.witnesses[before].Note = "definitely failed"
+			}
+		}
+	}
+}
+
+// addForeign counts foreign records as phantoms, except what the scenario sent
+// by hand.
+func (c *collector) addForeign(events []record.Event) {
+	type place struct {
+		topic     string
+		partition int32
+		offset    int64
+	}
+	sent := map[place]bool{}
+	for _, e := range events {
+		if e.Kind == record.KindSent {
+			sent[place{e.Topic, e.Partition, e.Offset}] = true
+		}
+	}
+	for _, q := range c.questions {
+		if q.noData != "" || q.kind != plan.RefConsumer || q.term.Measure != "phantoms" {
+			continue
+		}
+		for _, f := range c.consumers[q.index].foreignAt {
+			name := c.plan.Topics[f.topic].Name
+			if sent[place{name, f.partition, f.offset}] || !q.whole && !q.win.parts.has(f.at) || q.win.isAt && f.at > q.win.at {
+				continue
+			}
+			q.total++
+			q.by[f.partition]++
+			if len(q.witnesses) < maxWitnesses {
+				offset := f.offset
+				q.witnesses = append(q.witnesses, Witness{Topic: name, Partition: f.partition, Offset: &offset, At: seconds(f.at),
+					Foreign: true, Note: "not a record of this run"})
+			}
+		}
+	}
+}
+
+// needsAudit says why a question cannot be answered from what was audited, ""
+// when it can.
+func (c *collector) needsAudit(q *question) string {
+	switch q.term.Measure {
+	case "lost", "undelivered", "pending":
+	case "duplicates", "out_of_order":
+		if q.kind != plan.RefTopic {
+			return ""
+		}
+	default:
+		return ""
+	}
+	var bad []string
+	for i, t := range c.topics {
+		if !c.reads(q, i) {
+			continue
+		}
+		parts := t.plan.Partitions
+		for k := range t.marks {
+			parts = max(parts, int(k)+1)
+		}
+		for k := range parts {
+			if m, ok := t.audit(int32(k)); !ok {
+				why := "was not audited"
+				if m.Error != "" {
+					why += ": " + m.Error
+				}
+				bad = append(bad, fmt.Sprintf("%s/%d %s", t.plan.Name, k, why))
+			}
+		}
+	}
+	sort.Strings(bad)
+	if len(bad) == 0 {
+		return ""
+	}
+	if len(bad) > 1 {
+		return fmt.Sprintf("%s, and %d more", bad[0], len(bad)-1)
+	}
+	return bad[0]
+}

@@ -1,0 +1,69 @@
+// This file defines silence: how the gaps behind stalls are found while the
+// evidence is read once, in order of time.
+
+package judge
+
+import "time"
+
+// gap is a time in which something waited and nothing came.
+type gap struct {
+	from, to  time.Duration
+	partition int32         // -1: all at once
+	least     time.Duration // shorter gaps are no stall
+}
+
+// silence watches one partition.
+//
+//	event              waiting before   effect
+//	something is due   none             the gap opens at that moment
+//	something is due   some             –
+//	something comes    some             the gap is noted; it opens again if some still waits
+//	given up           the last one     the gap is noted
+type silence struct {
+	waiting int64
+	since   time.Duration
+}
+
+func (s *silence) due(at time.Duration) {
+	if s.waiting == 0 {
+		s.since = at
+	}
+	s.waiting++
+}
+
+// came notes n records at t; it gives the gap that ends.
+func (s *silence) came(n int64, t time.Duration) (from time.Duration, ok bool) {
+	from, ok = s.since, s.waiting > 0 && t > s.since
+	before := s.waiting
+	s.waiting -= n
+	if before > 0 {
+		s.since = max(t, s.since)
+	}
+	return from, ok
+}
+
+// gaveUp notes n records that nobody waits for any more.
+func (s *silence) gaveUp(n int64, t time.Duration) (from time.Duration, ok bool) {
+	before := s.waiting
+	s.waiting -= n
+	return s.since, before > 0 && s.waiting <= 0 && t > s.since
+}
+
+// longest is the longest gap when all are cut to the parts. Gaps that are no
+// longer than their least, once cut, count as none. by partition: the longest
+// of each.
+func longest(gaps []gap, parts pieces) map[int32]gap {
+	out := map[int32]gap{}
+	for _, g := range gaps {
+		for _, p := range parts {
+			c := gap{max(g.from, p.from), min(g.to, p.to), g.partition, g.least}
+			if c.to-c.from <= g.least {
+				continue
+			}
+			if was, ok := out[g.partition]; !ok || c.to-c.from > was.to-was.from {
+				out[g.partition] = c
+			}
+		}
+	}
+	return out
+}
