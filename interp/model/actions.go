@@ -311,18 +311,17 @@ func (c *checker) undoByHandle(a *plan.Action, r plan.Ref, now plan.Duration) {
 		}
 		return
 	}
-	did, may := false, false
+	did := false
 	for _, e := range slices.Clone(of.effects) {
 		if undoneBy(e.a.Verb) != a.Verb {
 			continue
 		}
 		if !e.undone {
 			did = true
-			may = may || e.may
 			c.undo(e, now)
 		}
 	}
-	if !did && !may && !c.anyMay(of) {
+	if !did && !c.anyMay(of) {
 		done := map[plan.Verb]string{plan.StartNode: "is running", plan.Resume: "goes on", plan.Heal: "is whole"}[a.Verb]
 		var since plan.Duration
 		for _, e := range of.acts {

@@ -42,7 +42,8 @@ type eventState struct {
 	onStart, onEnd []*eventState
 }
 
-// name is how messages call an event: its handle, or its first word.
+// name is how messages call an event: its handle, or where it
+// stands.
 func (s *eventState) name() string {
 	if strings.HasPrefix(s.e.Name, "event-") {
 		return "the event at " + s.e.Pos.Short()

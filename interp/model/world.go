@@ -336,7 +336,6 @@ type effect struct {
 	crashed  []int
 	undone   bool
 	undoneAt plan.Duration
-	may      bool // may have been undone already
 }
 
 // lasts reports whether a verb leaves something behind that must be undone.
