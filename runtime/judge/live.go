@@ -25,12 +25,19 @@ type Live struct {
 	err error
 }
 
-// NewLive prepares to judge the given expressions; it is to be called before
-// the load starts. Terms that only the end of a run can answer are an error.
-func NewLive(p *plan.Plan, w *record.Writer, exprs ...*plan.Expr) (*Live, error) {
+// NewLive prepares to judge the claims of a plan's alarms and of its events
+// that wait for a claim; it is to be called before the load starts. Terms that
+// only the end of a run can answer are an error.
+func NewLive(p *plan.Plan, w *record.Writer) (*Live, error) {
 	var all []*plan.Term
-	for _, e := range exprs {
-		terms(e, func(t *plan.Term) { all = append(all, t) })
+	keep := func(t *plan.Term) { all = append(all, t) }
+	for i := range p.Alarms {
+		terms(&p.Alarms[i].Claim, keep)
+	}
+	for i := range p.Events {
+		if e := p.Events[i].Trigger.Claim; e != nil {
+			terms(e, keep)
+		}
 	}
 	c := newCollector(p, w.Info(), all)
 	j := &judging{collector: c, gaugeOf: map[*plan.Term]*gauge{}, questOf: map[*plan.Term]*question{}, live: true,
@@ -67,8 +74,15 @@ func NewLive(p *plan.Plan, w *record.Writer, exprs ...*plan.Expr) (*Live, error)
 	return &Live{w: w, follower: w.Follow(), j: j}, nil
 }
 
-// Judge judges one of the expressions at now: Held, Broken, or NoData, with
-// what was measured. It reads what was recorded since the last call.
+// Holds tells whether a claim holds at now; known is false while there is
+// nothing to judge it by.
+func (l *Live) Holds(e plan.Expr, now time.Duration) (holds, known bool) {
+	outcome, _ := l.Judge(&e, now)
+	return outcome == Held, outcome == Held || outcome == Broken
+}
+
+// Judge judges one of the plan's live claims at now: Held, Broken, or NoData,
+// with what was measured. It reads what was recorded since the last call.
 func (l *Live) Judge(e *plan.Expr, now time.Duration) (Outcome, string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
