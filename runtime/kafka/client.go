@@ -56,6 +56,22 @@ func newClient(c *cluster, conf *sarama.Config, d *dialer) *client {
 func (c *client) end(reset bool) {
 	c.once.Do(func() { close(c.closed) })
 	c.dial.close(reset)
+	c.mu.Lock()
+	brokers := slices.Collect(maps.Values(c.brokers))
+	if c.coord != nil {
+		brokers = append(brokers, c.coord)
+	}
+	clear(c.brokers)
+	c.mu.Unlock()
+	release(brokers)
+}
+
+// release ends the goroutines of brokers whose connections are closed already.
+// It does not wait: a broker that is still dialling is locked until it gives up.
+func release(brokers []*sarama.Broker) {
+	for _, b := range brokers {
+		go b.Close()
+	}
 }
 
 func (c *client) Config() *sarama.Config { return c.conf }

@@ -95,6 +95,12 @@ func (c *cluster) close(reset bool) {
 		c.dial.close(reset)
 	})
 	c.wait.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.links {
+		go l.broker.Close()
+	}
+	clear(c.links)
 }
 
 func (c *cluster) isClosed() bool {
