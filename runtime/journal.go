@@ -5,7 +5,6 @@ package runtime
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -21,6 +20,7 @@ type sink interface{ Event(record.Event) }
 // a time only once that start is known: it is held back until then, or until
 // the run ends without it, when its last event is the zero.
 type journal struct {
+	p     *plan.Plan
 	clock *clock
 	tell  func(line string, at time.Duration) // a line for people; never nil
 
@@ -41,8 +41,8 @@ type partitionKey struct {
 	partition      int32
 }
 
-func newJournal(c *clock, to sink, tell func(string, time.Duration)) *journal {
-	return &journal{clock: c, to: to, tell: tell, leaders: make(map[partitionKey]int32)}
+func newJournal(p *plan.Plan, c *clock, to sink, tell func(string, time.Duration)) *journal {
+	return &journal{p: p, clock: c, to: to, tell: tell, leaders: make(map[partitionKey]int32)}
 }
 
 // add writes an event that happened at a real moment, and tells people.
@@ -53,17 +53,15 @@ func (j *journal) add(at time.Time, e record.Event) {
 	}
 }
 
-// note writes an event that people need not see as it happens. It reports
-// whether load has started.
-func (j *journal) note(at time.Time, e record.Event) bool {
+// note writes an event that people need not see as it happens.
+func (j *journal) note(at time.Time, e record.Event) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if !j.flowing {
 		j.held = append(j.held, heldEvent{at, e})
-		return false
+		return
 	}
 	j.write(at, e)
-	return true
 }
 
 func (j *journal) write(at time.Time, e record.Event) {
@@ -84,38 +82,38 @@ func (j *journal) flow() {
 	j.held, j.flowing = nil, true
 }
 
-// change writes what a cluster did by itself.
+// change writes what a cluster did by itself, once load has started. Left out
+// are Kafka's own topics, and changes of in-sync sets, which samples have.
 func (j *journal) change(c Change) {
-	e := record.Event{
-		Kind: record.KindCluster, Cluster: c.Cluster,
-		Topic: c.Topic, Partition: c.Part, What: c.Text,
-	}
-	switch c.Kind {
-	case ChangeLeader, ChangeUnclean:
-		key := partitionKey{c.Cluster, c.Topic, c.Part}
-		e.Kind, e.Epoch, e.Unclean = record.KindElection, c.Epoch, c.Kind == ChangeUnclean
-		e.To = c.Node
-		if c.Node <= 0 {
-			e.To = -1
-		}
-		j.mu.Lock()
-		from, known := j.leaders[key]
-		if !known {
-			from = -1
-		}
-		e.From = from
-		j.leaders[key] = e.To
-		j.mu.Unlock()
-		if e.What == "" {
-			e.What = fmt.Sprintf("%s/%d: leader %d", c.Topic, c.Part, e.To)
-		}
-	case ChangeController, ChangeFenced, ChangeUnfenced, ChangeISR, ChangeTruncated:
-		e.From = c.Node
+	if c.Topic != "" && j.p.Topic(c.Topic) == nil || c.Kind == ChangeISR {
+		return
 	}
 	if c.At.IsZero() {
 		c.At = time.Now()
 	}
-	if j.note(c.At, e) && e.Kind == record.KindCluster && c.Kind != ChangeISR {
+	e := record.Event{
+		Kind: record.KindCluster, Cluster: c.Cluster,
+		Topic: c.Topic, Partition: c.Part, What: c.Text,
+	}
+	j.mu.Lock()
+	if c.Kind == ChangeLeader || c.Kind == ChangeUnclean {
+		e.Kind, e.Epoch, e.Unclean = record.KindElection, c.Epoch, c.Kind == ChangeUnclean
+		e.From, e.To = -1, c.Node
+		if c.Node <= 0 {
+			e.To = -1
+		}
+		key := partitionKey{c.Cluster, c.Topic, c.Part}
+		if from, ok := j.leaders[key]; ok {
+			e.From = from
+		}
+		j.leaders[key] = e.To
+	}
+	flowing := j.flowing
+	if flowing {
+		j.write(c.At, e)
+	}
+	j.mu.Unlock()
+	if flowing && e.Kind == record.KindCluster {
 		j.tell(c.Text, j.clock.scenario(c.At))
 	}
 }

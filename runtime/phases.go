@@ -100,6 +100,7 @@ func (r *run) prepareClusters(load bool) error {
 		coordinator: r.clients.Admin.Coordinator, hit: r.effects.held,
 	}
 	r.sampler = newSampler(r.p, r.clock, r.sample)
+	r.sampler.tell = func(e record.Event) { r.journal.add(time.Now(), e) }
 	r.sampler.inspect, r.sampler.describe = world.Inspect, r.clients.Audit.Group
 	r.sampler.coordinator = r.clients.Admin.Coordinator
 	for _, c := range r.p.Clusters {
@@ -157,11 +158,7 @@ func (r *run) startLoad() error {
 	if err := r.applyLinks(ctx); err != nil {
 		return err
 	}
-	claims, err := r.judging(r.p, r.rec)
-	if err != nil {
-		return err
-	}
-	r.watch = newWatcher(r.clock, r.rec.Follow(), claims)
+	r.watch = newWatcher(r.clock, r.rec.Follow())
 	if err := r.load.start(ctx); err != nil {
 		return err
 	}

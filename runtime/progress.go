@@ -51,6 +51,10 @@ func (r *run) watchProgress(ctx context.Context) {
 			r.fail(err)
 			return
 		}
+		if r.claims != nil {
+			// So that it reads along, though every when has fired.
+			r.claims.Holds(liveExprs(r.p)[0], r.clock.Now())
+		}
 		if r.o.Progress == nil {
 			continue
 		}

@@ -39,8 +39,8 @@ type run struct {
 	load     *load
 	resolver *resolver
 	sampler  *sampler
-	judging  judging
 	watch    *watcher // nil in Up
+	claims   claims   // nil in Up, and when no alarm or event needs it
 	rec      *record.Writer
 	logs     *logFile
 
@@ -81,15 +81,11 @@ func Run(ctx context.Context, p *plan.Plan, o Options) (Result, error) {
 	return carryOut(ctx, p, o, newClaims)
 }
 
-// judging makes what judges the claims of alarms and when over a recording.
-type judging func(*plan.Plan, *record.Writer) (claims, error)
-
 func carryOut(ctx context.Context, p *plan.Plan, o Options, j judging) (res Result, err error) {
 	if err := o.validate(p, true); err != nil {
 		return Result{}, err
 	}
 	r := newRun(ctx, p, o)
-	r.judging = j
 	defer func() {
 		err = r.close(ctx, recover(), err)
 		res = r.result()
@@ -97,6 +93,11 @@ func carryOut(ctx context.Context, p *plan.Plan, o Options, j judging) (res Resu
 	r.enter(PhasePrepare)
 	if err := r.record(); err != nil {
 		return res, r.because(err)
+	}
+	if len(liveExprs(p)) > 0 {
+		if r.claims, err = j(p, r.rec); err != nil {
+			return res, r.because(err)
+		}
 	}
 	return res, r.phases()
 }
@@ -118,7 +119,7 @@ func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
 	r.hard, r.stopHard = context.WithCancelCause(ctx)
 	r.calm, r.stopCalm = context.WithCancelCause(r.hard)
 	r.soft, r.stopSoft = context.WithCancelCause(r.calm)
-	r.journal = newJournal(r.clock, nil, r.say)
+	r.journal = newJournal(p, r.clock, nil, r.say)
 	r.edges = newEdges(p)
 	r.effects = newEffects(p, r.edges)
 	r.logs = newLogFile()

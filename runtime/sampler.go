@@ -5,6 +5,7 @@ package runtime
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type sampler struct {
 	p     *plan.Plan
 	clock *clock
 	write func(record.Sample)
+	tell  func(record.Event) // what samples show that nothing else reports
 	// inspect, describe and coordinator ask the engine and the clients.
 	inspect     func(ctx context.Context, cluster string) (State, error)
 	describe    func(ctx context.Context, cluster, group string) (Group, error)
@@ -37,6 +39,7 @@ type sampler struct {
 
 	mu        sync.Mutex
 	states    map[string]State      // the last of each cluster
+	short     map[string]bool       // clusters with partitions that miss replicas
 	usage     map[NodeKey]usage     // for processor shares
 	groups    map[string]groupSeen  // by group, of any cluster
 	minInsync map[string]int        // by topic, as configure left it
@@ -63,7 +66,7 @@ const minInsyncConfig = "min.insync.replicas"
 func newSampler(p *plan.Plan, c *clock, write func(record.Sample)) *sampler {
 	s := &sampler{
 		p: p, clock: c, write: write,
-		states: make(map[string]State), usage: make(map[NodeKey]usage),
+		tell: func(record.Event) {}, states: make(map[string]State), short: make(map[string]bool), usage: make(map[NodeKey]usage),
 		groups: make(map[string]groupSeen), minInsync: make(map[string]int),
 		settings: make(map[string]*setMinISR),
 	}
@@ -101,8 +104,16 @@ func (s *sampler) look(ctx context.Context, cluster string) {
 	s.mu.Lock()
 	s.states[cluster] = state
 	sample := s.sample(cluster, state, at)
+	was := s.short[cluster]
+	s.short[cluster] = slices.ContainsFunc(sample.Partitions, func(p record.PartitionState) bool {
+		return len(p.ISR) < len(p.Replicas)
+	})
+	whole := was && !s.short[cluster]
 	s.mu.Unlock()
 	s.write(sample)
+	if whole {
+		s.tell(record.Event{Kind: record.KindCluster, Cluster: cluster, What: "all partitions fully replicated"})
+	}
 }
 
 // sample turns a state into what is recorded; s.mu is held.

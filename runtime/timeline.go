@@ -89,7 +89,7 @@ func (r *run) every(ev *plan.Event) {
 
 // when checks its claim after each sample until it holds.
 func (r *run) when(ev *plan.Event) {
-	if r.watch == nil {
+	if r.claims == nil {
 		r.notFired(ev, "nothing is recorded that could make its claim true")
 		return
 	}
@@ -103,11 +103,11 @@ func (r *run) when(ev *plan.Event) {
 		last = min(last, armed+ev.Trigger.Within.Std())
 	}
 	for r.clock.Now() < last {
-		if holds, known := r.watch.holds(*ev.Trigger.Claim); known && holds {
+		if holds, known := r.claims.Holds(*ev.Trigger.Claim, r.clock.Now()); known && holds {
 			r.fire(ev, 0, nil)
 			return
 		}
-		if !sleep(r.soft, r.clock.wall(checkEvery)) {
+		if !sleep(r.soft, r.checkPause()) {
 			break
 		}
 	}
@@ -153,7 +153,7 @@ func (r *run) watchAlarms() {
 			w := alarmWatch{lasting: a.Lasting.Std()}
 			for {
 				now := r.clock.Now()
-				holds, known := r.watch.holds(a.Claim)
+				holds, known := r.claims.Holds(a.Claim, now)
 				if known {
 					switch since, change := w.see(now, holds); change {
 					case alarmRaised:
@@ -167,7 +167,7 @@ func (r *run) watchAlarms() {
 						})
 					}
 				}
-				if !sleep(r.soft, r.clock.wall(checkEvery)) {
+				if !sleep(r.soft, r.checkPause()) {
 					return
 				}
 			}

@@ -202,13 +202,44 @@ func TestClaimsThatCannotBeJudgedEndTheRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
 		out := open(t, func() (Result, error) {
-			return carryOut(t.Context(), small(), f.options(t), func(*plan.Plan, *record.Writer) (claims, error) {
+			p := small()
+			p.Alarms = []plan.Alarm{{Name: "page"}}
+			return carryOut(t.Context(), p, f.options(t), func(*plan.Plan, *record.Writer) (claims, error) {
 				return nil, fmt.Errorf("alarm: no such measure")
 			})
 		})
-		if out.err == nil || out.err.Error() != "load: alarm: no such measure" || f.closed != 1 {
-			t.Errorf("got error %v and %d closings, want the reason and one", out.err, f.closed)
+		if out.err == nil || out.err.Error() != "prepare: alarm: no such measure" || len(f.calls) != 0 {
+			t.Errorf("got error %v and calls %v, want the reason and nothing started", out.err, f.calls)
 		}
+	})
+}
+
+// TestAlarmOnTheRecording raises an alarm by the rules of the verdict: the rate
+// falls when both members of the producer are crashed.
+func TestAlarmOnTheRecording(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shop := ref(plan.RefProducer, "shop")
+		term := func(op plan.BoundOp, v float64) *plan.Term {
+			return &plan.Term{Subject: shop, Measure: "rate", Bound: &plan.Bound{Op: op, Value: v}}
+		}
+		p := small(
+			event("a", at(5), plan.Action{Verb: plan.Crash, Targets: refs(shop), UndoAfter: after(6)}),
+			event("b", plan.Trigger{
+				Kind: plan.TriggerWhen, Within: seconds(15),
+				Claim: &plan.Expr{Op: plan.OpTerm, Term: term(plan.AtMost, 5)},
+			}, note()),
+		)
+		p.Alarms = []plan.Alarm{{Name: "page", Lasting: seconds(1), Claim: plan.Expr{Op: plan.OpTerm, Term: term(plan.NeverBelow, 15)}}}
+		out := play(t, newFake(), p)
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		// The first second without records ends at 6 s, the first whole one
+		// with them at 12 s.
+		got := out.journal(record.KindAlarmRaised, record.KindAlarmCleared, record.KindFired)
+		wantLines(t, "alarm and when", got, []string{
+			"5s fired a → shop-1,shop-2", "6s fired b", "7s alarm_raised page", "13s alarm_cleared page",
+		})
 	})
 }
 

@@ -1,6 +1,5 @@
 // This file defines what the run reads from its own recording while it goes
-// on: rates for the live screen, positions for the end of the drain, and
-// claims of alarms and when.
+// on: rates for the live screen and positions for the end of the drain.
 
 package runtime
 
@@ -8,23 +7,12 @@ import (
 	"sync"
 	"time"
 
-	"starfall/interp/plan"
 	"starfall/runtime/record"
 )
-
-// checkEvery is how often alarms and when look, in scenario time.
-const checkEvery = 100 * time.Millisecond
 
 // blocks is a recording that is followed. *record.Follower is one.
 type blocks interface {
 	Next(func(*record.Block) error) error
-}
-
-// claims judges claims on the last whole bucket or sample of the recording.
-type claims interface {
-	// Holds tells whether a claim holds now; known is false while there is
-	// nothing to judge it by.
-	Holds(e plan.Expr, now time.Duration) (holds, known bool)
 }
 
 // watcher follows the recording.
@@ -33,7 +21,6 @@ type watcher struct {
 
 	mu        sync.Mutex
 	from      blocks
-	claims    claims
 	err       error
 	at        time.Duration // of the last look
 	positions map[position]read
@@ -69,9 +56,9 @@ type countsAt struct {
 	counts
 }
 
-func newWatcher(c *clock, from blocks, j claims) *watcher {
+func newWatcher(c *clock, from blocks) *watcher {
 	return &watcher{
-		clock: c, from: from, claims: j,
+		clock: c, from: from,
 		positions: make(map[position]read), arrived: make(map[int32]time.Duration),
 	}
 }
@@ -117,13 +104,6 @@ func (w *watcher) span(s record.Stream, x *record.Span) {
 
 func (w *watcher) read(p position, at time.Duration, next int64) {
 	w.positions[p] = w.positions[p].report(at, next)
-}
-
-// holds judges a claim now.
-func (w *watcher) holds(e plan.Expr) (holds, known bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.claims.Holds(e, w.clock.Now())
 }
 
 // rates gives records a second of scenario time over the last second.
