@@ -239,12 +239,6 @@ func (j *judging) rulePoints(r *ruling, a answer) {
 	}
 	if stay > 0 {
 		r.measured += " for " + Length(stay)
-		if !a.gauge {
-			r.measured = strings.TrimSuffix(r.measured, ".00 s")
-			if strings.HasSuffix(Length(stay), ".00 s") {
-				r.measured += " s"
-			}
-		}
 	}
 	r.where = &Where{At: seconds(first.p.from), For: seconds(stay), Series: first.s.label}
 	if first.s.partition >= 0 {

@@ -54,7 +54,7 @@ func Clock(t time.Duration) string {
 	return s
 }
 
-// Length writes a length of time: 4 ms, 8.71 s, 2m05s.
+// Length writes a length of time: 4 ms, 8.71 s, 40 s, 2m05s.
 func Length(d time.Duration) string {
 	switch {
 	case d < 0:
@@ -63,6 +63,8 @@ func Length(d time.Duration) string {
 		return fmt.Sprintf("%.1f ms", float64(d)/1e6)
 	case d < time.Second:
 		return fmt.Sprintf("%d ms", d.Round(time.Millisecond)/time.Millisecond)
+	case d < 2*time.Minute && d%time.Second == 0:
+		return fmt.Sprintf("%d s", d/time.Second)
 	case d < 10*time.Second:
 		return fmt.Sprintf("%.2f s", d.Seconds())
 	case d < 2*time.Minute:
