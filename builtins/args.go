@@ -114,6 +114,9 @@ func (c *call) match(pos starlark.Tuple, named []starlark.Tuple) []matched {
 	if len(pos) > maxElements {
 		c.bad = true
 		c.errorAt(c.at.pos, fmt.Sprintf("got %d positional arguments, want at most %d", len(pos), maxElements), "")
+		for _, v := range pos[maxElements:] {
+			markUsed(v)
+		}
 		pos = pos[:maxElements]
 	}
 	for i, v := range pos {

@@ -420,6 +420,7 @@ func (c *call) toClaim(p *Param, a argument) (any, bool) {
 		}
 	}
 	c.wrong(p, a, "got "+shown(a.value)+", want claim", hint)
+	markUsed(a.value)
 	return nil, false
 }
 

@@ -211,6 +211,11 @@ type use struct {
 
 func (e *Env) newUse(at site, what, word string) *use {
 	u := &use{pos: at.pos, at: at, what: what, word: word}
+	if what != "action" && u.leftOfOperator() {
+		// a or b gives a, and nobody would see that b is gone.
+		u.used = true
+		e.Report(u.pos, fmt.Sprintf("%s: nothing uses this %s", word, what), u.hint())
+	}
 	if len(e.uses) < 4*maxThings {
 		e.uses = append(e.uses, u)
 	}

@@ -50,9 +50,11 @@ func (e *Env) Finish(file string, globals []Global) *plan.Plan {
 	return &p
 }
 
-// ReportUnused records what nothing uses; Finish does so too, but an
-// evaluation that ended early may only know this much.
+// reportUnused records what nothing uses.
 func (e *Env) reportUnused() {
+	if e.full() {
+		return
+	}
 	for _, u := range e.uses {
 		if u.used {
 			continue
@@ -66,14 +68,7 @@ func (e *Env) reportUnused() {
 // stands.
 func (u *use) hint() string {
 	if u.at.src != nil && u.at.expr != nil {
-		x := syntax.Node(u.at.expr)
-		parent := u.at.src.parents[x]
-		for {
-			if _, paren := parent.(*syntax.ParenExpr); !paren {
-				break
-			}
-			x, parent = parent, u.at.src.parents[parent]
-		}
+		x, parent := u.parent()
 		switch p := parent.(type) {
 		case *syntax.BinaryExpr, *syntax.UnaryExpr:
 			if h := claimHint(parent.(syntax.Expr)); h != "" {
@@ -98,6 +93,29 @@ func (u *use) hint() string {
 		return "it is judged only in expect, assume or rule: expect(…)"
 	}
 	return "report(…) tabulates it; a bound such as .at_most(…) makes it a claim"
+}
+
+// parent gives the node around the word, parentheses apart, and its operand
+// that holds the word.
+func (u *use) parent() (operand, parent syntax.Node) {
+	operand = u.at.expr
+	parent = u.at.src.parents[operand]
+	for {
+		if _, paren := parent.(*syntax.ParenExpr); !paren {
+			return operand, parent
+		}
+		operand, parent = parent, u.at.src.parents[parent]
+	}
+}
+
+// leftOfOperator reports whether the word is the left side of and or or.
+func (u *use) leftOfOperator() bool {
+	if u.at.src == nil || u.at.expr == nil {
+		return false
+	}
+	x, parent := u.parent()
+	b, ok := parent.(*syntax.BinaryExpr)
+	return ok && (b.Op == syntax.AND || b.Op == syntax.OR) && syntax.Node(b.X) == x
 }
 
 // forgive marks as used what stands inside x: an error names x already.

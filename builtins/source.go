@@ -211,10 +211,10 @@ func (e *Env) herePos() plan.Pos {
 	via := s.pos.Via
 	switch x := s.expr.(type) {
 	case *syntax.DotExpr:
-		s.pos = s.src.pos(x.NamePos)
+		s.pos = s.src.pos(x.Name.NamePos)
 	case *syntax.CallExpr:
 		if dot, ok := x.Fn.(*syntax.DotExpr); ok {
-			s.pos = s.src.pos(dot.NamePos)
+			s.pos = s.src.pos(dot.Name.NamePos)
 		}
 	}
 	s.pos.Via = via

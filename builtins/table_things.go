@@ -75,7 +75,7 @@ func thingWords() []Word {
 				{Name: "controllers", Type: TypeInt, Default: 0, In: between(0, maxVoters), Help: "separate KRaft controllers; 0: the brokers are combined nodes, controllers too"},
 				{Name: "version", Type: TypeString, Help: "Kafka release, such as \"3.9.1\"; None: the engine's own"},
 				{Name: "site", Type: TypeSite, Help: "where all nodes stand"},
-				{Name: "spread", Type: TypeSites, Help: "sites among which the nodes are dealt in turn"},
+				{Name: "spread", Type: TypeSites, Help: "sites among which the nodes are dealt in turn; one that comes twice gets two of each round"},
 				{Name: "racks", Type: TypeStrings, Help: "broker.rack of the brokers, dealt in turn"},
 				{Name: "config", Type: TypeConfig, Help: "broker settings by Kafka's own names"},
 				{Name: "image", Type: TypeString, Help: "container image, for the Docker engine"},

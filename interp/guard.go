@@ -98,7 +98,7 @@ func rewrite(x syntax.Expr) syntax.Expr {
 			return x
 		}
 		fn := &syntax.Ident{NamePos: x.Dot, Name: attrName}
-		name := &syntax.Literal{Token: syntax.STRING, TokenPos: x.NamePos, Raw: `"` + x.Name.Name + `"`, Value: x.Name.Name}
+		name := &syntax.Literal{Token: syntax.STRING, TokenPos: x.Name.NamePos, Raw: `"` + x.Name.Name + `"`, Value: x.Name.Name}
 		return &syntax.CallExpr{Fn: fn, Lparen: x.Dot, Args: []syntax.Expr{x.X, name}, Rparen: x.Dot}
 	}
 	return x

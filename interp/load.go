@@ -120,7 +120,7 @@ func (l *loader) load(file string) (*plan.Plan, problems) {
 
 // evaluate runs the scenario file and finishes the plan.
 func (l *loader) evaluate(name, text string) *plan.Plan {
-	prog, f, ok := l.compile(name, text)
+	prog, f, ok := l.compile(name, text, nil)
 	if !ok {
 		return nil
 	}
@@ -162,10 +162,11 @@ func (l *loader) add(pos plan.Pos, message, suggestion string) {
 }
 
 // compile parses, checks and resolves one file. What is wrong is recorded.
-func (l *loader) compile(name, text string) (*starlark.Program, *syntax.File, bool) {
+func (l *loader) compile(name, text string, via *plan.Pos) (*starlark.Program, *syntax.File, bool) {
 	f, ps := parse(name, text, l.limits.Source)
 	if len(ps) > 0 {
 		for _, p := range ps {
+			p.Pos.Via = via
 			l.add(p.Pos, p.Message, p.Suggestion)
 		}
 		return nil, nil, false
@@ -193,7 +194,9 @@ func (l *loader) compile(name, text string) (*starlark.Program, *syntax.File, bo
 		}
 		for _, x := range list {
 			message, suggestion := resolverHint(x.Msg, l.names(g))
-			l.add(planPos(x.Pos), message, suggestion)
+			pos := planPos(x.Pos)
+			pos.Via = via
+			l.add(pos, message, suggestion)
 		}
 		return nil, nil, false
 	}
@@ -271,6 +274,10 @@ func (l *loader) loadModule(_ *starlark.Thread, label string) (starlark.StringDi
 	if l.thread.CallStackDepth() > 0 {
 		pos = planPos(l.thread.CallFrame(0).Pos)
 		from = pos.File
+		if depth := l.thread.CallStackDepth(); depth > 1 {
+			via := planPos(l.thread.CallFrame(depth - 1).Pos)
+			pos.Via = &via
+		}
 	}
 	name, err := l.tree.resolve(label, from)
 	if err != nil {
@@ -299,7 +306,7 @@ func (l *loader) loadModule(_ *starlark.Thread, label string) (starlark.StringDi
 	}
 	m.failed = false
 	l.modules[name] = m
-	prog, _, ok := l.compile(name, text)
+	prog, _, ok := l.compile(name, text, &pos)
 	if !ok {
 		m.failed = true
 		return nil, errLoad

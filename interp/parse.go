@@ -37,8 +37,14 @@ func parse(name, text string, limit int) (*syntax.File, []Problem) {
 	var se syntax.Error
 	switch {
 	case errors.As(err, &se):
-		message, suggestion := syntaxHint(se.Msg, lineOf(text, int(se.Pos.Line)), int(se.Pos.Col))
-		return one(int(se.Pos.Line), int(se.Pos.Col), message, suggestion)
+		n, col := int(se.Pos.Line), int(se.Pos.Col)
+		if strings.HasPrefix(se.Msg, "got newline") && col == 1 && n > 1 {
+			// The parser is past the end of the line by then.
+			n--
+			col = utf8.RuneCountInString(lineOf(text, n)) + 1
+		}
+		message, suggestion := syntaxHint(se.Msg, lineOf(text, n))
+		return one(n, col, message, suggestion)
 	case err != nil:
 		return one(0, 0, err.Error(), "")
 	}
@@ -110,6 +116,7 @@ type slip struct {
 // slips is in order: the first that fits is told.
 func slips() []slip {
 	return []slip{
+		{`[“”„‘’]`, `use straight quotes: "`},
 		{`^\s*class\b`, "there are no classes; struct(a = 1) makes a value with fields"},
 		{`^\s*(try|except|finally|raise)\b`, "there are no exceptions; fail(\"why\") ends the evaluation"},
 		{`^\s*(import|from)\b`, `files are loaded by load("//lib/faults.star", "rolling")`},
@@ -119,7 +126,7 @@ func slips() []slip {
 		{`^\s*(async|await)\b|\b(yield|async|await)\b`, "a scenario is evaluated before the run; what happens in time is said by at, every and when"},
 		{`^\s*del\b`, "there is no del; d.pop(key) takes an entry from a dict"},
 		{`^\s*else\s+if\b`, "say elif"},
-		{`^\s*(switch|match|case)\b`, "branch with if and elif, or look the value up in a dict"},
+		{`^\s*(switch|match|case)\s+\S.*:`, "branch with if and elif, or look the value up in a dict"},
 		{`\bis\b`, "there is no is; compare with =="},
 		{`\b[fF]["']`, `there are no f-strings: say "%s of %d" % (a, b), or "{} of {}".format(a, b)`},
 		{`\*\*\s*[\w(]`, "there is no ** for powers: say x * x"},
@@ -135,25 +142,23 @@ func slips() []slip {
 		{`\b\d+(B|KB|MB|GB)\b`, `a size is a string, as in "4KB", or a product, as in 4 * KB`},
 		{`//`, "a comment begins with #"},
 		{`^\s*\w+\s*:\s*\w+\s*=`, "types are not written in a scenario: x = 1"},
-		{`^\s*(def|if|for|elif|else)\b[^:]*$`, "a colon is missing at the end of the line"},
-		{`[“”„‘’]`, `use straight quotes: "`},
 	}
 }
 
 // syntaxHint adds to a parser's message what a beginner may have meant.
-func syntaxHint(msg, line string, col int) (message, suggestion string) {
-	msg = strings.TrimSuffix(msg, "; ")
-	code := line
+func syntaxHint(msg, line string) (message, suggestion string) {
 	for _, s := range slips() {
 		rx := regexp.MustCompile(s.pattern)
-		if at := rx.FindStringIndex(code); at != nil && !inString(code, at[0]) {
+		if at := rx.FindStringIndex(line); at != nil && !inString(line, at[0]) {
 			return msg, s.hint
 		}
 	}
 	switch {
 	case strings.Contains(msg, "unterminated"), strings.Contains(msg, "unexpected newline in string"):
 		return msg, `a quote is missing; a text over several lines stands between """`
-	case strings.Contains(msg, "want ')'"), strings.Contains(msg, "want ']'"), strings.Contains(msg, "want '}'"):
+	case strings.Contains(msg, "want ':'"):
+		return msg, "a colon is missing at the end of the line"
+	case strings.Contains(msg, "want ','"), strings.Contains(msg, "want ')'"), strings.Contains(msg, "want ']'"), strings.Contains(msg, "want '}'"):
 		return msg, "a comma or a closing bracket may be missing before it"
 	case strings.Contains(msg, "indent"):
 		return msg, "lines of one block begin in the same column"
