@@ -65,7 +65,9 @@ type Member interface {
 type Producer interface {
 	Member
 	// Begin starts the schedule at scenario time at, with this member's
-	// share in records a second; SetRate changes the share from now on.
+	// share in records a second; SetRate changes the share from now on. With
+	// SetRate(0) nothing more is due, for a producer of the highest rate too;
+	// what was due before is still sent.
 	Begin(at time.Duration, share float64)
 	SetRate(share float64)
 }

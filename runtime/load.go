@@ -457,11 +457,18 @@ func (l *load) crashAll() {
 	}
 }
 
-// noMoreProducers says that from now on no producer starts.
-func (l *load) noMoreProducers() {
+// hush ends the schedules of all producers at once: nothing is due any more.
+func (l *load) hush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stopped = true
+	for _, c := range l.clients {
+		for _, m := range c.members {
+			if p, ok := m.run.(Producer); ok && c.producer != nil {
+				p.SetRate(0)
+			}
+		}
+	}
 }
 
 // members gives the members of a client that run now.

@@ -35,6 +35,7 @@ func (r *run) phases() error {
 	}
 	r.play()
 	<-r.soft.Done()
+	r.load.hush()
 	if r.hard.Err() == nil {
 		r.enter(PhaseHeal)
 		r.wind()
@@ -228,7 +229,6 @@ func (r *run) after(at time.Duration) <-chan struct{} {
 // wind ends the load and undoes everything that is broken, side by side: the
 // producers have to finish what is in flight, which needs what is healed.
 func (r *run) wind() {
-	r.load.noMoreProducers()
 	r.timeline.Wait()
 	stopped := make(chan struct{})
 	go func() {
@@ -325,7 +325,7 @@ func (r *run) drain(ends map[string]map[int32]int64) {
 	}
 	var asked time.Time
 	for len(waiting) > 0 {
-		ask := time.Since(asked) >= max(r.clock.wall(groupEvery), 50*time.Millisecond)
+		ask := time.Since(asked) >= max(r.clock.wall(groupEvery), groupFloor)
 		if ask {
 			asked = time.Now()
 		}

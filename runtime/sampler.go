@@ -19,6 +19,11 @@ const (
 	sampleEvery = 200 * time.Millisecond
 	groupEvery  = time.Second
 	groupStale  = 3 * time.Second
+	// A look at a group is a handful of requests on connections of its own, so
+	// it is not taken more often than this, in real time; who coordinates the
+	// group is asked every coordinatorEvery-th time.
+	groupFloor       = 200 * time.Millisecond
+	coordinatorEvery = 5
 )
 
 // sampleShare is how much of the real time a sampler may spend looking: where
@@ -169,30 +174,34 @@ func (s *sampler) minInsyncOf(cluster, topic string) int {
 
 // group describes one group until ctx ends.
 func (s *sampler) group(ctx context.Context, cluster, group string) {
-	for {
-		s.lookGroup(ctx, cluster, group)
-		if !sleep(ctx, max(s.clock.wall(groupEvery), 50*time.Millisecond)) {
+	coordinator := int32(-1)
+	for n := 0; ; n++ {
+		coordinator = s.lookGroup(ctx, cluster, group, coordinator, n%coordinatorEvery == 0)
+		if !sleep(ctx, max(s.clock.wall(groupEvery), groupFloor)) {
 			return
 		}
 	}
 }
 
-func (s *sampler) lookGroup(ctx context.Context, cluster, group string) {
+// lookGroup describes a group once, and gives the coordinator that it knows.
+func (s *sampler) lookGroup(ctx context.Context, cluster, group string, coordinator int32, ask bool) int32 {
 	ctx, cancel := context.WithTimeout(ctx, max(s.clock.wall(groupStale), 2*time.Second))
 	defer cancel()
 	g, err := s.describe(ctx, cluster, group)
 	if err != nil {
-		return
+		return -1
 	}
-	coordinator, err := s.coordinator(ctx, cluster, group)
-	if err != nil {
-		coordinator = -1
+	if ask || coordinator < 0 {
+		if coordinator, err = s.coordinator(ctx, cluster, group); err != nil {
+			coordinator = -1
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.groups[group] = groupSeen{cluster, s.clock.Now(), record.GroupState{
 		Group: group, State: g.State, Members: g.Members, Coordinator: coordinator,
 	}}
+	return coordinator
 }
 
 // configured follows changes of min.insync.replicas, which a sample carries.

@@ -362,6 +362,7 @@ func TestShares(t *testing.T) {
 			"shop-1 goes at 10", "shop-2 goes at 10", "shop-3 goes at 10", "shop-4 goes at 10",
 			"shop-4 begins 8s at 10",
 			"shop-1 goes at 40",
+			"shop-1 goes at 0", // run_for
 		})
 	})
 }
