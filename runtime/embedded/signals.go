@@ -149,6 +149,9 @@ func (c *cluster) proveAnswers(ctx context.Context, id int32, text string) (runt
 		if answer == nil {
 			return runtime.Proof{OK: true, At: at, Text: text + ", port answers"}, nil
 		}
+		if _, err := c.server.Listening(id); err != nil {
+			return runtime.Proof{}, fmt.Errorf("%s: cannot listen: %w", c.label(id), err)
+		}
 		if ctx.Err() != nil {
 			return runtime.Proof{Text: fmt.Sprintf("%s, but a dial found: %s", text, describe(answer))}, nil
 		}

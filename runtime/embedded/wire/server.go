@@ -385,7 +385,7 @@ func (s *Server) Up(node int32) {
 	for place, ports := range s.places {
 		if err := s.open(ports[node], place, node); err != nil {
 			// The port is reserved, so this is want of file descriptors or the like:
-			// clients see the port refuse, and Refusing tells why nobody gets in.
+			// clients see the port refuse, and Listening tells why nobody gets in.
 			ports[node].err = err
 		}
 	}
