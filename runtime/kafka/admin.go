@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/IBM/sarama"
 
@@ -185,29 +184,14 @@ func (c *Control) Configs(ctx context.Context, cluster string, target plan.Ref, 
 	if err != nil {
 		return nil, err
 	}
-	own := sarama.SourceTopic
-	switch {
-	case kind == sarama.BrokerResource && name == "":
-		own = sarama.SourceDynamicDefaultBroker
-	case kind == sarama.BrokerResource:
-		own = sarama.SourceDynamicBroker
-	}
-	out := map[string]*string{}
-	err = c.do(ctx, cluster, func(_ sarama.Client, admin sarama.ClusterAdmin) error {
-		entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: kind, Name: name, ConfigNames: names})
+	var out map[string]*string
+	err = c.do(ctx, cluster, func(client sarama.Client, _ sarama.ClusterAdmin) error {
+		brokers, err := holders(client, kind, name)
 		if err != nil {
 			return err
 		}
-		for _, n := range names {
-			out[n] = nil
-		}
-		for _, e := range entries {
-			if _, asked := out[e.Name]; asked && e.Source == own {
-				v := e.Value
-				out[e.Name] = &v
-			}
-		}
-		return nil
+		out, err = configs(client, brokers[0], kind, name, names)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("configs of %s: %w", target.Name, err)
@@ -215,7 +199,55 @@ func (c *Control) Configs(ctx context.Context, cluster string, target plan.Ref, 
 	return out, nil
 }
 
-// Restore sets values, and unsets those that are nil.
+// holders are the brokers that can tell the configs of a resource: any of them,
+// but for a broker's own that broker only.
+func holders(client sarama.Client, kind sarama.ConfigResourceType, name string) ([]*sarama.Broker, error) {
+	brokers := client.Brokers()
+	if kind == sarama.BrokerResource && name != "" {
+		brokers = slices.DeleteFunc(brokers, func(b *sarama.Broker) bool { return strconv.Itoa(int(b.ID())) != name })
+	}
+	if len(brokers) == 0 {
+		return nil, passing{errors.New("the broker is not registered")}
+	}
+	return brokers, nil
+}
+
+// configs asks one broker what is set on a resource itself.
+func configs(client sarama.Client, b *sarama.Broker, kind sarama.ConfigResourceType, name string, names []string) (map[string]*string, error) {
+	own := sarama.SourceTopic
+	switch {
+	case kind == sarama.BrokerResource && name == "":
+		own = sarama.SourceDynamicDefaultBroker
+	case kind == sarama.BrokerResource:
+		own = sarama.SourceDynamicBroker
+	}
+	_ = b.Open(client.Config())
+	resp, err := b.DescribeConfigs(&sarama.DescribeConfigsRequest{
+		Version: 2, Resources: []*sarama.ConfigResource{{Type: kind, Name: name, ConfigNames: names}},
+	})
+	if err != nil {
+		return nil, passing{fmt.Errorf("broker %d: %w", b.ID(), err)}
+	}
+	out := make(map[string]*string, len(names))
+	for _, n := range names {
+		out[n] = nil
+	}
+	for _, r := range resp.Resources {
+		if r.ErrorCode != 0 {
+			return nil, fmt.Errorf("%w: %s", sarama.KError(r.ErrorCode), r.ErrorMsg)
+		}
+		for _, e := range r.Configs {
+			if _, asked := out[e.Name]; asked && e.Source == own {
+				v := e.Value
+				out[e.Name] = &v
+			}
+		}
+	}
+	return out, nil
+}
+
+// Restore sets values, unsets those that are nil, and returns when every broker
+// that can tell shows it.
 func (c *Control) Restore(ctx context.Context, cluster string, target plan.Ref, values map[string]*string) (runtime.Proof, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
@@ -238,29 +270,31 @@ func (c *Control) Restore(ctx context.Context, cluster string, target plan.Ref, 
 		return runtime.Proof{}, err
 	}
 	names := slices.Sorted(maps.Keys(values))
-	for {
-		got, err := c.Configs(ctx, cluster, target, names)
-		if err != nil {
-			return runtime.Proof{}, err
-		}
-		var shows []string
-		wrong := ""
-		for _, n := range names {
-			have, want := text(got[n]), text(values[n])
-			if have != want && wrong == "" {
-				wrong = fmt.Sprintf("%s reads back as %s, not %s", n, have, want)
-			}
-			shows = append(shows, n+"="+want)
-		}
-		if wrong == "" {
-			return proved("reads back %s", strings.Join(shows, ", ")), nil
-		}
-		select {
-		case <-ctx.Done():
-			return runtime.Proof{At: time.Now(), Text: wrong}, nil
-		case <-time.After(c.settings().wall(c.settings().backoff)):
-		}
+	var shows []string
+	for _, n := range names {
+		shows = append(shows, n+"="+text(values[n]))
 	}
+	n := 0
+	err = c.do(ctx, cluster, func(client sarama.Client, _ sarama.ClusterAdmin) error {
+		brokers, err := holders(client, kind, name)
+		if err != nil {
+			return err
+		}
+		for _, b := range brokers {
+			got, err := configs(client, b, kind, name, names)
+			if err != nil {
+				return err
+			}
+			for _, x := range names {
+				if have, want := text(got[x]), text(values[x]); have != want {
+					return passing{fmt.Errorf("%s reads back as %s from broker %d, not as %s", x, have, b.ID(), want)}
+				}
+			}
+		}
+		n = len(brokers)
+		return nil
+	})
+	return proved("%s by the configs of %d brokers", strings.Join(shows, ", "), n), err
 }
 
 func text(v *string) string {

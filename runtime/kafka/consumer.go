@@ -451,7 +451,8 @@ func (k *claimed) handBack() {
 }
 
 // Stop ends the member in order: what was processed is committed, and the group
-// is told. When ctx ends first the connections are torn and the error says so.
+// is told if its coordinator can be reached. When ctx ends first the connections
+// are torn and the error says so.
 func (c *consumer) Stop(ctx context.Context) error {
 	var err error
 	c.ended.Do(func() {
@@ -465,6 +466,9 @@ func (c *consumer) Stop(ctx context.Context) error {
 		case err = <-left:
 			if err == nil {
 				c.spec.Log.Left(c.spec.Clock.Now())
+			} else { // as a Java consumer closes all the same when its coordinator is away
+				c.complain("leave", err)
+				err = nil
 			}
 		case <-ctx.Done():
 			err = fmt.Errorf("the group was not left: %w", ctx.Err())
