@@ -56,7 +56,7 @@ func grid(w io.Writer, indent int, columns []column, rows [][]string) error {
 			},
 		})),
 		tablewriter.WithConfig(tablewriter.Config{
-			Row:    cellConfig(align),
+			Row: cellConfig(align),
 			Behavior: tw.Behavior{
 				TrimSpace: tw.Off,
 				AutoHide:  tw.Off,
@@ -243,11 +243,6 @@ func spread(w io.Writer, left, right string) {
 		return
 	}
 	fmt.Fprintln(w, left+strings.Repeat(" ", room)+right)
-}
-
-// List writes words under a heading, as many on a line as fit.
-func List(w io.Writer, heading string, words []string) error {
-	return grid(w, 0, []column{{}, {wrap: true}}, [][]string{{heading, strings.Join(words, " ")}})
 }
 
 // Finding is what was found out about one thing, in lines for people.

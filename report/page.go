@@ -12,6 +12,9 @@ import (
 	"unicode/utf8"
 )
 
+// none stands where there is no value.
+const none = "–"
+
 // page is one run as it is printed. Everything in it is text already.
 type page struct {
 	title    string
@@ -48,7 +51,7 @@ type claimRow struct {
 	notes                []string
 }
 
-type reportRow struct{ text, value, where string }
+type reportRow struct{ text, value string }
 
 // write lays the page out.
 func (p page) write(w io.Writer) error {
@@ -101,10 +104,10 @@ func (p page) write(w io.Writer) error {
 	if len(p.reports) > 0 {
 		var rows [][]string
 		for _, r := range p.reports {
-			rows = append(rows, []string{r.text, r.value, r.where})
+			rows = append(rows, []string{r.text, r.value})
 		}
 		fmt.Fprintf(w, "\n REPORTS\n")
-		if err := grid(w, 3, []column{{wrap: true}, {right: true}, {wrap: true}}, rows); err != nil {
+		if err := grid(w, 3, []column{{wrap: true}, {wrap: true}}, rows); err != nil {
 			return err
 		}
 	}
@@ -120,7 +123,7 @@ func (p page) write(w io.Writer) error {
 // What colours mark in a page: the verdict at the start of its line, and the
 // mark of a row. Nothing else is coloured, so nothing is lost without.
 var (
-	verdictWord = regexp.MustCompile(`^ (PASS|FAIL|INCONCLUSIVE|VOID|ERROR)(  |$)`)
+	verdictWord = regexp.MustCompile(`^ (PASS|FAIL|INCONCLUSIVE|VOID|ENGINE ERROR)(  |$)`)
 	rowMark     = regexp.MustCompile(`^( +)([✓✗?])(  )`)
 )
 
@@ -131,7 +134,7 @@ func paint(text []byte) []byte {
 		switch s {
 		case "PASS", markPass:
 			return green
-		case "FAIL", "VOID", "ERROR", markFail:
+		case "FAIL", "VOID", "ENGINE ERROR", markFail:
 			return red
 		}
 		return yellow

@@ -69,7 +69,7 @@ func failover() page {
 				[]string{"acks=all waits for kafka-2 until the controller fences it: broker.session.timeout.ms is 9000. starfall doc stall"}},
 			{markOpen, "assume shop.rate.before(outage).per(\"5s\").never_below(0.9 * rate)", "no data", "failover.star:30", nil},
 		},
-		reports: []reportRow{{"shop.stall.during(outage)", "8.71 s", "orders/3, from 0:30.2"}},
+		reports: []reportRow{{"shop.stall.during(outage)", "8.71 s on orders/3, from 0:30.2"}},
 		verdict: "FAIL",
 		summary: "1 of 3 expectations held",
 		folder:  "runs/failover-20261124-073100",

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"starfall/interp/plan"
+	"starfall/runtime/judge"
 )
 
 // Plan writes a plan for people.
@@ -157,7 +158,7 @@ func loadRows(p *plan.Plan) [][]string {
 	}
 	var rows [][]string
 	for _, x := range p.Producers {
-		rate := number(x.Rate) + "/s"
+		rate := judge.Quantity(x.Rate, plan.UnitRate)
 		if x.MaxRate {
 			rate = "as fast as possible"
 		}
@@ -242,7 +243,7 @@ func eventRows(p *plan.Plan) [][]string {
 
 func instant(i plan.Instant) string {
 	if i.Event == "" {
-		return Clock(i.Offset.Std())
+		return judge.Clock(i.Offset.Std())
 	}
 	s := i.Event + "." + string(i.Edge)
 	switch {
@@ -290,7 +291,7 @@ func condition(c plan.Condition) string {
 		parts = append(parts, "loss "+strconv.FormatFloat(c.Loss*100, 'g', 3, 64)+" %")
 	}
 	if c.Bandwidth > 0 {
-		parts = append(parts, bytesText(c.Bandwidth)+"/s")
+		parts = append(parts, judge.Quantity(c.Bandwidth, plan.UnitBytes)+"/s")
 	}
 	if len(parts) == 0 {
 		return "unimpaired"

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says what each package may import beside the standard library and
+// itself: the arrows of the architecture. A name ending in /... stands for a
+// folder. Modules are named by their path.
+func allowed() map[string][]string {
+	const (
+		starlark = "go.starlark.net/..."
+		sarama   = "github.com/IBM/sarama/..."
+		kmsg     = "github.com/twmb/franz-go/pkg/kmsg/..."
+	)
+	return map[string][]string{
+		"internal/spell":         {},
+		"internal/kafkaconf":     {"internal/spell"},
+		"interp/plan":            {},
+		"interp/model":           {"interp/plan", "internal/spell", "internal/kafkaconf"},
+		"builtins":               {"interp/plan", "internal/spell", "internal/kafkaconf", starlark},
+		"interp":                 {"builtins", "interp/plan", "interp/model", "internal/spell", "internal/kafkaconf", starlark, "github.com/bazelbuild/buildtools/..."},
+		"runtime":                {"interp/plan", "runtime/record", "runtime/judge", "golang.org/x/sync/..."},
+		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/...", "github.com/HdrHistogram/hdrhistogram-go", "github.com/RoaringBitmap/roaring/v2/..."},
+		"runtime/judge":          {"interp/plan", "runtime/record", "github.com/HdrHistogram/hdrhistogram-go", "github.com/RoaringBitmap/roaring/v2/..."},
+		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama},
+		"runtime/docker":         {"runtime", "interp/plan", "github.com/docker/docker/..."},
+		"runtime/embedded/core":  {"interp/plan", "internal/kafkaconf", kmsg},
+		"runtime/embedded/group": {"runtime/embedded/core", "interp/plan", kmsg},
+		"runtime/embedded/wire":  {"runtime/embedded/core", kmsg},
+		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
+		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
+		"scenarios":              {},
+		"examples":               {},
+		"cmd/starfall":           {"*"},
+	}
+}
+
+// TestDeps holds the packages to the arrows: language → plan → run → record →
+// judge → report. A package that the table does not know is an error, as is one
+// that go list cannot load.
+func TestDeps(t *testing.T) {
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,Standard,Error", "starfall/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	table := allowed()
+	seen := map[string]bool{}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p struct {
+			ImportPath string
+			Imports    []string
+			Error      *struct{ Err string }
+		}
+		if err := dec.Decode(&p); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		if p.Error != nil {
+			t.Errorf("%s: %s", p.ImportPath, p.Error.Err)
+		}
+		name := strings.TrimPrefix(p.ImportPath, "starfall/")
+		may, ok := table[name]
+		if !ok {
+			t.Errorf("%s: the table of allowed imports does not know this package", name)
+			continue
+		}
+		seen[name] = true
+		for _, imp := range p.Imports {
+			if !permitted(imp, may) {
+				t.Errorf("%s imports %s, which the architecture does not allow", name, strings.TrimPrefix(imp, "starfall/"))
+			}
+		}
+	}
+	for name := range table {
+		if !seen[name] {
+			t.Errorf("%s: the table of allowed imports has a package that is not there", name)
+		}
+	}
+}
+
+func permitted(imp string, may []string) bool {
+	if slices.Contains(may, "*") {
+		return true
+	}
+	own, ours := strings.CutPrefix(imp, "starfall/")
+	if !ours && !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+		return true // standard library
+	}
+	for _, m := range may {
+		if m == own || m == imp {
+			return true
+		}
+		if dir, ok := strings.CutSuffix(m, "/..."); ok && (imp == dir || strings.HasPrefix(imp, dir+"/")) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestPermitted(t *testing.T) {
+	for _, tt := range []struct {
+		imp  string
+		may  []string
+		want bool
+	}{
+		{"fmt", nil, true},
+		{"encoding/json", nil, true},
+		{"starfall/interp/plan", []string{"interp/plan"}, true},
+		{"starfall/interp", []string{"interp/plan"}, false},
+		{"starfall/runtime/embedded", []string{"runtime"}, false},
+		{"github.com/docker/docker/client", []string{"github.com/docker/docker/..."}, true},
+		{"github.com/docker/dockerx", []string{"github.com/docker/docker/..."}, false},
+		{path.Join("starfall", "anything"), []string{"*"}, true},
+	} {
+		if got := permitted(tt.imp, tt.may); got != tt.want {
+			t.Errorf("permitted(%s, %v): got %v, want %v", tt.imp, tt.may, got, tt.want)
+		}
+	}
+}

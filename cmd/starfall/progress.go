@@ -1,0 +1,98 @@
+// This file defines what is shown while a run goes on: one line an event, and
+// on a terminal a last line that tells where the run stands.
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"starfall/report"
+	"starfall/runtime"
+	"starfall/runtime/judge"
+)
+
+// progress writes to stderr. Its zero writer shows nothing.
+type progress struct {
+	w     io.Writer
+	live  bool // a terminal: the last line is written over
+	width int
+	shown bool // a status line stands there
+}
+
+func newProgress(e *env, quiet bool) *progress {
+	p := &progress{width: report.Width}
+	if quiet {
+		return p
+	}
+	p.w = e.stderr
+	p.live = e.terminal(e.stderr) && e.getenv("TERM") != "dumb"
+	if f, ok := e.stderr.(interface{ Fd() uintptr }); ok && p.live {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
+			p.width = w
+		}
+	}
+	return p
+}
+
+// update is called for each event and four times a second.
+func (p *progress) update(x runtime.Progress) {
+	if p.w == nil {
+		return
+	}
+	if x.Line != "" {
+		p.clear()
+		fmt.Fprintf(p.w, "%9s  %s\n", judge.Clock(x.At), x.Line)
+	}
+	if p.live {
+		p.clear()
+		fmt.Fprint(p.w, cutTo(status(x), p.width-1))
+		p.shown = true
+	}
+}
+
+// end takes the status line away.
+func (p *progress) end() {
+	if p.w != nil {
+		p.clear()
+	}
+}
+
+func (p *progress) clear() {
+	if p.shown {
+		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
+	}
+}
+
+// status is the run in one line: where it stands, rates, nodes that do not run,
+// what comes next.
+func status(x runtime.Progress) string {
+	parts := []string{string(x.Phase)}
+	if x.Phase == runtime.PhaseRun {
+		parts = append(parts,
+			judge.Clock(x.At.Truncate(1e9)),
+			fmt.Sprintf("%s left", judge.Clock(x.Left.Truncate(1e9))),
+			fmt.Sprintf("sent %.0f/s acked %.0f/s delivered %.0f/s", x.Sent, x.Acked, x.Delivered))
+	}
+	for _, n := range x.Nodes {
+		if n.State != "running" {
+			parts = append(parts, n.Label+" "+n.State)
+		}
+	}
+	if x.Next != "" && x.Phase == runtime.PhaseRun {
+		parts = append(parts, fmt.Sprintf("next %s %s", judge.Clock(x.NextAt), x.Next))
+	}
+	return strings.Join(parts, " · ")
+}
+
+func cutTo(s string, width int) string {
+	if utf8.RuneCountInString(s) <= width {
+		return s
+	}
+	return string([]rune(s)[:width-1]) + "…"
+}

@@ -1,0 +1,344 @@
+// This file defines run: it runs the cells of a scenario in turn, judges each
+// recording, and shows the result.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"starfall/interp/plan"
+	"starfall/report"
+	"starfall/runtime"
+	"starfall/runtime/judge"
+	"starfall/runtime/kafka"
+	"starfall/runtime/record"
+)
+
+// defaultOut is where run folders go.
+const defaultOut = "runs"
+
+// defaultSpeed is how many seconds of scenario pass in one second on the
+// embedded engine.
+const defaultSpeed = 10
+
+// runFlags are the flags of run.
+type runFlags struct {
+	source
+	engine  string
+	sweeps  []string
+	repeat  int
+	speed   float64
+	json    bool
+	junit   string
+	noColor bool
+	quiet   bool
+	out     string
+}
+
+func runCommand(e *env) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run FILE",
+		Short: "Run a scenario and print what it cost",
+		Long: `run brings the scenario's cluster up, puts load on it, plays the timeline,
+records what happens into a run folder, judges the recording, prints a table,
+and takes everything down.
+
+Exit codes: 0 every expectation held, 1 one did not, 2 the command line or the
+scenario is wrong and nothing was started, 3 inconclusive, 4 the engine failed,
+5 a rule was broken, 130 interrupted. The first Ctrl-C heals all faults and
+winds the run down; the second takes everything down at once.`,
+		Example: `  starfall run first.star
+  starfall run first.star --set rate=2000 --repeat 5
+  starfall run first.star --sweep rate=500,1000,2000 --json`,
+		Args:              exactly(1, "one scenario"),
+		ValidArgsFunction: stars,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd, e, args[0])
+		},
+	}
+	f.source.flags(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&f.engine, "engine", "", "`engine` to run on: embedded or docker (default $STARFALL_ENGINE, else embedded)")
+	fl.StringArrayVar(&f.sweeps, "sweep", nil, "run once for each value of a parameter: `name=a,b`, repeatable")
+	fl.IntVar(&f.repeat, "repeat", 1, "run each cell `n` times")
+	fl.Float64Var(&f.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
+	fl.BoolVar(&f.json, "json", false, "print the result as JSON instead of a table")
+	fl.StringVar(&f.junit, "junit", "", "write the result as JUnit XML to `file`, too")
+	fl.BoolVar(&f.noColor, "no-color", false, "no colour (as NO_COLOR)")
+	fl.BoolVar(&f.quiet, "quiet", false, "no progress and no warnings")
+	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
+	cmd.RegisterFlagCompletionFunc("engine", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return engineNames(), cobra.ShellCompDirectiveNoFileComp
+	})
+	return cmd
+}
+
+func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
+	cells, engine, err := f.prepare(cmd, e, path)
+	if err != nil {
+		return err
+	}
+	stop := watch(e)
+	defer stop.close()
+
+	var results []report.Result
+	var failed error
+	for i := range cells {
+		c := &cells[i]
+		if len(cells) > 1 && !f.quiet {
+			fmt.Fprintf(e.stderr, "run %d of %d: %s\n", i+1, len(cells), c.label())
+		}
+		r, err := f.runCell(cmd.Context(), e, engine, c, stop)
+		if err != nil {
+			failed = err
+			f.tellCell(e, c, err)
+		}
+		results = append(results, r)
+		if len(cells) > 1 && !f.quiet {
+			fmt.Fprintf(e.stderr, "run %d of %d: %s  %s\n", i+1, len(cells), r.Word(), r.Folder)
+		}
+		if stop.seen() {
+			break
+		}
+	}
+	if err := f.show(e, results); err != nil {
+		return err
+	}
+	code := exitOK
+	for _, r := range results {
+		code = report.Worse(code, r.Exit)
+	}
+	if stop.seen() {
+		code = exitInterrupted
+	}
+	if failed != nil && code == exitOK {
+		code = exitEngine
+	}
+	return verdictCode(code)
+}
+
+// prepare does everything that can go wrong before anything starts: the
+// command line, every cell's plan, the engine, the folders.
+func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, runtime.Engine, error) {
+	if f.repeat < 1 {
+		return nil, nil, usage("--repeat: got %d, want 1 or more", f.repeat)
+	}
+	if err := checkSpeed(f.speed); err != nil {
+		return nil, nil, err
+	}
+	name, err := engineName(e, f.engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	set, err := f.values()
+	if err != nil {
+		return nil, nil, err
+	}
+	axes, err := parseSweeps(f.sweeps, set)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(axes) > 0 {
+		// With the defaults first, so that a mistake of the scenario is not
+		// told once a cell, and unknown parameters by name.
+		p, err := f.load(cmd, e, path, nil, true)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := known(axes, p); err != nil {
+			return nil, nil, err
+		}
+	}
+	cells, err := matrix(axes, f.repeat)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range cells {
+		if i > 0 && cells[i].repeat > 1 {
+			cells[i].plan = cells[i-1].plan
+			continue
+		}
+		cells[i].plan, err = f.load(cmd, e, path, cells[i].set(), f.quiet || i > 0)
+		if err != nil {
+			if l := cells[i].label(); l != "" {
+				fmt.Fprintf(e.stderr, "with %s:\n", l)
+			}
+			return nil, nil, err
+		}
+	}
+	engine, err := openEngine(cmd.Context(), e, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range cells {
+		if rs := engine.Refuse(c.plan); len(rs) > 0 {
+			return nil, nil, usage("%w", &runtime.RefusedError{Engine: engine.Name(), Refusals: rs})
+		}
+	}
+	if err := f.folders(e, cells); err != nil {
+		return nil, nil, err
+	}
+	return cells, engine, nil
+}
+
+// folders names the cells' run folders, and shows that they can be written to
+// and that the JUnit file can, before anything starts.
+func (f *runFlags) folders(e *env, cells []cell) error {
+	base := cells[0].plan.Name + "-" + e.now().Format("20060102-150405")
+	if err := os.MkdirAll(f.out, 0o777); err != nil {
+		return usage("--out: cannot make the folder for runs: %w", err).hint("choose another one: --out DIR")
+	}
+	// Making it claims the name: two runs in one second get two folders.
+	dir := filepath.Join(f.out, base)
+	for n := 2; ; n++ {
+		err := os.Mkdir(dir, 0o777)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, os.ErrExist) || n > 1000 {
+			return usage("--out: cannot write in %s: %w", f.out, err).hint("choose another folder: --out DIR")
+		}
+		dir = filepath.Join(f.out, fmt.Sprintf("%s-%d", base, n))
+	}
+	for i := range cells {
+		cells[i].folder = dir
+		if len(cells) > 1 {
+			cells[i].folder = filepath.Join(dir, cells[i].dir(i, len(cells)))
+		}
+	}
+	if f.junit == "" {
+		return nil
+	}
+	file, err := os.OpenFile(f.junit, os.O_CREATE|os.O_WRONLY, 0o666)
+	if err != nil {
+		os.Remove(dir)
+		return usage("--junit: %w", err)
+	}
+	return asUsage(file.Close())
+}
+
+// runCell runs one cell and judges its recording. The result says as much as
+// is known, also beside an error.
+func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c *cell, stop *interrupts) (report.Result, error) {
+	progress := newProgress(e, f.quiet)
+	began := e.now()
+	_, runErr := runtime.Run(ctx, c.plan, runtime.Options{
+		Engine:    engine,
+		Connect:   kafka.Connect,
+		Speed:     f.speed,
+		Folder:    c.folder,
+		Tool:      version(),
+		Kafka:     kafkaVersion(engine),
+		Progress:  progress.update,
+		Interrupt: stop.channel(),
+	})
+	progress.end()
+	r := report.Result{
+		Scenario: c.plan.Name,
+		Params:   params(c.plan, c),
+		Repeat:   c.repeat,
+		Folder:   c.folder,
+		Wall:     e.now().Sub(began).Round(time.Millisecond),
+	}
+	v, err := judgeFolder(c.folder)
+	if err != nil {
+		// Without a recording there is only the error of the run to tell.
+		if runErr == nil {
+			runErr = err
+		}
+	} else {
+		r.Verdict = v
+	}
+	r.Exit = exitCode(v, runErr, stop.seen())
+	if runErr != nil && r.Exit != exitInterrupted {
+		r.Error = runErr.Error()
+		return r, runErr
+	}
+	return r, nil
+}
+
+// judgeFolder computes the verdict from the recording alone and keeps it
+// there.
+func judgeFolder(folder string) (*judge.Verdict, error) {
+	rec, err := record.Open(folder)
+	if err != nil {
+		return nil, err
+	}
+	v, err := judge.Judge(rec.Plan, rec)
+	if err != nil {
+		return nil, err
+	}
+	if err := record.SaveVerdict(folder, v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// params are the values that a table shows: those of the sweep, and those set
+// by hand.
+func params(p *plan.Plan, c *cell) []report.Param {
+	var out []report.Param
+	for i, name := range c.names {
+		out = append(out, report.Param{Name: name, Value: c.values[i]})
+	}
+	return out
+}
+
+// tellCell writes a run's error to stderr, with what may help.
+func (f *runFlags) tellCell(e *env, c *cell, err error) {
+	fail := &failure{code: exitEngine, err: err}
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "no space left"), strings.Contains(text, "file too large"), strings.Contains(text, "disk quota"):
+		fail.hint("the disk is full: free some, or choose another folder with --out DIR")
+	case strings.Contains(text, "address already in use"):
+		fail.hint("another program listens there; end it, or choose other ports")
+	}
+	if _, statErr := os.Stat(filepath.Join(c.folder, record.FilePlan)); statErr == nil {
+		fail.hint("what was recorded up to then is in %s", c.folder)
+	}
+	tell(e.stderr, fail)
+}
+
+// show prints the results on stdout and writes the JUnit file.
+func (f *runFlags) show(e *env, results []report.Result) error {
+	if f.junit != "" {
+		file, err := os.Create(f.junit)
+		if err != nil {
+			return err
+		}
+		err = report.JUnit(file, results)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return fmt.Errorf("--junit: %w", err)
+		}
+	}
+	if f.json {
+		return report.JSON(e.stdout, results)
+	}
+	o := report.Options{Color: !f.noColor && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb" && e.terminal(e.stdout)}
+	if len(results) == 1 && results[0].Repeat == 0 && len(results[0].Params) == 0 {
+		return report.Text(e.stdout, results[0], o)
+	}
+	return report.Table(e.stdout, results, o)
+}
+
+// exitCode is the code of one run: that of its verdict, unless the run itself
+// failed or was interrupted.
+func exitCode(v *judge.Verdict, runErr error, interrupted bool) int {
+	switch {
+	case errors.Is(runErr, runtime.ErrInterrupted), interrupted && runErr == nil:
+		return exitInterrupted
+	case runErr != nil || v == nil:
+		return exitEngine
+	}
+	return v.Exit
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"starfall": main})
+}
+
+// TestScripts runs testdata/script/*.txtar: the command as it is typed, with
+// both streams, exit codes and files. With -update, what a script compares with
+// cmp is written anew into the script.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": code,
+		},
+		Setup: func(e *testscript.Env) error {
+			// No Docker engine, wherever the test runs.
+			e.Setenv("DOCKER_HOST", "unix://"+e.WorkDir+"/no-docker.sock")
+			e.Setenv("NO_COLOR", "1")
+			return nil
+		},
+	})
+}
+
+var update = flag.Bool("update", false, "write what tests compare anew")
+
+// code runs a command and wants its exit code: code 2 starfall check x.star.
+// What the command wrote is there for stdout, stderr and cmp.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N command…")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		exit, ok := err.(interface{ ExitCode() int })
+		if !ok {
+			ts.Fatalf("%v: %v", args[1:], err)
+		}
+		got = strconv.Itoa(exit.ExitCode())
+	}
+	if got != args[0] {
+		ts.Logf("[stdout]\n%s[stderr]\n%s", ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+		ts.Fatalf("got exit code %s, want %s", got, args[0])
+	}
+}
+
+// repoRoot is where README.md and examples are.
+func repoRoot(t testing.TB) string {
+	t.Helper()
+	const root = "../.."
+	if _, err := os.Stat(root + "/go.mod"); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}

@@ -1,0 +1,116 @@
+// This file defines up: a scenario's clusters for programs of one's own.
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"starfall/interp/plan"
+	"starfall/report"
+	"starfall/runtime"
+	"starfall/runtime/kafka"
+)
+
+func upCommand(e *env) *cobra.Command {
+	var s source
+	var engineFlag string
+	var timeline, quiet bool
+	var speed float64
+	var port int
+	cmd := &cobra.Command{
+		Use:   "up FILE",
+		Short: "Bring a scenario's clusters up for programs of your own",
+		Long: `up brings the scenario's clusters and topics up, prints a bootstrap address
+for each site, and holds until Ctrl-C. The scenario's own producers and
+consumers stay away. With --timeline its events are played, once.`,
+		Example: `  starfall up first.star
+  starfall up first.star --port 9092 --timeline`,
+		Args:              exactly(1, "one scenario"),
+		ValidArgsFunction: stars,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkSpeed(speed); err != nil {
+				return err
+			}
+			if port != 0 && (port < 1024 || port > 65000) {
+				return usage("--port: got %d, want 1024 to 65000", port)
+			}
+			name, err := engineName(e, engineFlag)
+			if err != nil {
+				return err
+			}
+			p, err := s.load(cmd, e, args[0], nil, quiet)
+			if err != nil {
+				return err
+			}
+			engine, err := openEngine(cmd.Context(), e, name)
+			if err != nil {
+				return err
+			}
+			stop := watch(e)
+			defer stop.close()
+			progress := newProgress(e, quiet)
+			err = runtime.Up(cmd.Context(), p, runtime.Options{
+				Engine:     engine,
+				Connect:    kafka.Connect,
+				Speed:      speed,
+				Progress:   progress.update,
+				Interrupt:  stop.channel(),
+				FixedPorts: port,
+			}, runtime.Hold{
+				Timeline: timeline,
+				Ready: func(addresses []runtime.Address) {
+					progress.end()
+					printAddresses(e.stdout, p, engine.Name(), addresses)
+					fmt.Fprintln(e.stderr, "Ctrl-C takes everything down")
+				},
+			})
+			progress.end()
+			return upError(err, port)
+		},
+	}
+	s.flags(cmd)
+	fl := cmd.Flags()
+	fl.StringVar(&engineFlag, "engine", "", "`engine` to run on: embedded or docker (default $STARFALL_ENGINE, else embedded)")
+	fl.BoolVar(&timeline, "timeline", false, "play the scenario's events")
+	fl.Float64Var(&speed, "speed", 1, "how much faster than life the clusters run")
+	fl.IntVar(&port, "port", 0, "first port of the listeners; 0 lets the system choose")
+	fl.BoolVar(&quiet, "quiet", false, "print addresses only")
+	return cmd
+}
+
+// printAddresses writes a line for each cluster and site.
+func printAddresses(w io.Writer, p *plan.Plan, engine string, addresses []runtime.Address) {
+	var rows [][]string
+	for _, a := range addresses {
+		where := "from " + a.Site
+		if a.Site == plan.ImpliedSite || a.Site == "" {
+			where = "from anywhere"
+		}
+		rows = append(rows, []string{a.Cluster, where, strings.Join(a.Bootstrap, ",")})
+	}
+	fmt.Fprintf(w, "%s is up on the %s engine\n\n", p.Name, engine)
+	report.Addresses(w, rows)
+}
+
+// upError gives an error of up its code and hints.
+func upError(err error, port int) error {
+	var refused *runtime.RefusedError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return &failure{code: exitUsage, err: err}
+	case errors.Is(err, runtime.ErrInterrupted):
+		return verdictCode(exitInterrupted)
+	}
+	f := &failure{code: exitEngine, err: err}
+	if strings.Contains(err.Error(), "address already in use") {
+		f.hint("another program listens there; choose another port: --port %d", port+100)
+	}
+	return f
+}
