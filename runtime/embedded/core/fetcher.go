@@ -96,12 +96,6 @@ func (b *broker) handleReplicaFetch(m *replicaFetch, respond func(any, int)) {
 	if m.full {
 		if s != nil {
 			s.parked = nil
-			for _, item := range s.news {
-				item.f.queued = false
-			}
-			for _, item := range s.marks {
-				item.f.marked = false
-			}
 		}
 		s = &followerSession{id: b.n.w.rng.Uint64() | 1, from: m.from, partitions: map[partitionKey]*replicaFetchPartition{}}
 		b.sessions[m.from] = s
@@ -182,7 +176,10 @@ func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchParti
 	if f == nil {
 		return fail(codeUnknownLeaderEpoch)
 	}
-	f.session = s
+	if f.session != s {
+		// Whatever an older session had queued is gone with it.
+		f.session, f.queued, f.marked = s, false, false
+	}
 	if p.lastEpoch >= 0 {
 		epoch, end := r.log.endOffsetFor(p.lastEpoch)
 		if epoch < 0 || end < 0 {

@@ -145,7 +145,7 @@ func (w *World) Settled() error {
 
 func (r *replica) followed() bool {
 	for _, f := range r.remotes {
-		if f.session == nil {
+		if f.session == nil || f.session != r.b.sessions[f.id] || f.session.partitions[r.key] == nil {
 			return false
 		}
 	}
