@@ -58,7 +58,7 @@ func parseSize(s string) (float64, error) {
 		ok = false
 	}
 	v, err := strconv.ParseFloat(s[:i], 64)
-	if err != nil || !ok || v < 0 || strings.ContainsAny(s[:i], "+xXpP_") {
+	if err != nil || !ok || v < 0 || strings.ContainsAny(s[:i], "+eExXpP_") {
 		return 0, errors.New("the units are B, KB, MB and GB, without spaces")
 	}
 	return v * scale, nil

@@ -20,11 +20,17 @@ func shape(t testing.TB, src string) string {
 		t.Fatalf("%v in\n%s", err, src)
 	}
 	var b strings.Builder
+	var open []string
 	syntax.Walk(f, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case nil:
-			b.WriteString(")")
+		if n == nil {
+			b.WriteString(open[len(open)-1])
+			open = open[:len(open)-1]
 			return true
+		}
+		end := ")"
+		switch n := n.(type) {
+		case *syntax.ParenExpr:
+			end = "" // the tree says what they say
 		case *syntax.Literal:
 			fmt.Fprintf(&b, "(%v", n.Value)
 		case *syntax.Ident:
@@ -40,6 +46,7 @@ func shape(t testing.TB, src string) string {
 		default:
 			fmt.Fprintf(&b, "(%T", n)
 		}
+		open = append(open, end)
 		return true
 	})
 	return b.String()

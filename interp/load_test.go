@@ -175,8 +175,8 @@ report(shop.latency.p99)
 			t.Errorf("text %d: got %q, want %q", i, got[i], want[i])
 		}
 	}
-	if pos := p.Claims[2].Expr.Args[0].Term.Pos; pos.Line != 21 || pos.Col != 5 {
-		t.Errorf("got the term at %v, want line 21, column 5", pos)
+	if pos := p.Claims[2].Expr.Args[0].Term.Pos; pos.Line != 20 || pos.Col != 5 {
+		t.Errorf("got the term at %v, want line 20, column 5", pos)
 	}
 }
 

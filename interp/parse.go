@@ -54,15 +54,6 @@ func parse(name, text string, limit int) (*syntax.File, []Problem) {
 	return f, nil
 }
 
-// parseOnly is parse for those who need only the problems.
-func parseOnly(name string, src []byte) []Problem {
-	_, ps := parse(name, string(src), Limits{}.withDefaults().Source)
-	if len(ps) > 0 {
-		return ps
-	}
-	return nil
-}
-
 func invalidAt(text string) int {
 	for i, r := range text {
 		if r == utf8.RuneError {
