@@ -103,7 +103,8 @@ func cellResult(acks string, repeat int, result judge.Result, lost float64) Resu
 	switch result {
 	case judge.Fail:
 		v.Claims[0].Outcome = judge.Broken
-		v.Reasons = []judge.Reason{{Result: result, Text: "orders.lost.none(): " + judge.Number(lost) + " of 45 000"}}
+		where := pos(9)
+		v.Reasons = []judge.Reason{{Result: result, Pos: &where, Text: "orders.lost.none(): " + judge.Number(lost) + " of 45 000"}}
 	case judge.Inconclusive:
 		v.Reasons = []judge.Reason{{Result: result, Text: "shop: the machine offered 2.7 % of the records late"}}
 	}
