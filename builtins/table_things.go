@@ -107,7 +107,7 @@ func thingWords() []Word {
 				{Name: "acks", Type: TypeAcks, Default: "all", Choices: []string{"all", "1", "0"}, Help: "who must have a record before it counts as acknowledged; with 0 nothing is ever acknowledged"},
 				{Name: "idempotent", Type: TypeBool, Default: false, Help: "enable.idempotence: retries write no duplicates and keep order"},
 				{Name: "keys", Type: TypeInt, In: between(1, maxKeys), Help: "number of distinct keys; None: records have no key"},
-				{Name: "size", Type: TypeSize, Default: "100B", In: between(64, 8<<20), Help: "size of a record's value; 64 bytes are needed to tell records apart"},
+				{Name: "size", Type: TypeSize, Default: "100B", In: between(32, 8<<20), Help: "size of a record's value, part of which tells it apart from every other"},
 				{Name: "partitioner", Type: TypeString, Default: "round_robin", Choices: []string{"round_robin", "hash", "random"}, Help: "how a record gets its partition"},
 				{Name: "timeout", Type: TypeDuration, Default: "2m", Help: "delivery.timeout.ms: retries go on until then, in scenario time"},
 				{Name: "buffer", Type: TypeSize, Default: "32MB", In: between(1<<10, 1<<32), Help: "buffer.memory of each member; when it is full, sending waits"},

@@ -22,7 +22,6 @@ const (
 	maxBytes  = 1 << 20 // of one string, and of what is made into one
 	maxItems  = 100_000 // of one list, tuple or range
 	maxBits   = 4096    // of one int
-	timeLimit = 20 * time.Second
 	pollEvery = 2 * time.Millisecond
 )
 
@@ -476,7 +475,7 @@ type watchdog struct {
 func watch(thread *starlark.Thread, limits Limits) *watchdog {
 	w := &watchdog{cancelled: make(chan struct{}), gone: make(chan struct{}), done: make(chan struct{})}
 	before := heap()
-	deadline := time.Now().Add(timeLimit)
+	deadline := time.Now().Add(limits.Time)
 	w.ended.Go(func() {
 		tick := time.NewTicker(pollEvery)
 		defer tick.Stop()
@@ -491,7 +490,7 @@ func watch(thread *starlark.Thread, limits Limits) *watchdog {
 			case heap() > before+limits.Memory:
 				why = fmt.Sprintf("more than %d MB of memory", limits.Memory>>20)
 			case time.Now().After(deadline):
-				why = fmt.Sprintf("more than %s", timeLimit)
+				why = fmt.Sprintf("more than %s", limits.Time)
 			default:
 				continue
 			}

@@ -5,6 +5,7 @@ package interp
 
 import (
 	"io/fs"
+	"time"
 
 	"starfall/interp/plan"
 )
@@ -44,9 +45,10 @@ type Options struct {
 
 // Limits bound an evaluation. A zero field means its default.
 type Limits struct {
-	Steps  uint64 // computation steps; 10 million
-	Memory uint64 // growth of the heap in bytes; 512 MB
-	Source int    // bytes of one source file; 1 MB
+	Steps  uint64        // computation steps; 10 million
+	Memory uint64        // growth of the heap in bytes; 512 MB
+	Time   time.Duration // of the wall clock; 20 s
+	Source int           // bytes of one source file; 1 MB
 }
 
 func (l Limits) withDefaults() Limits {
@@ -55,6 +57,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Memory == 0 {
 		l.Memory = 512 << 20
+	}
+	if l.Time == 0 {
+		l.Time = 20 * time.Second
 	}
 	if l.Source == 0 {
 		l.Source = 1 << 20

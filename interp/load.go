@@ -21,10 +21,6 @@ import (
 	"starfall/interp/plan"
 )
 
-// grace is how long an evaluation may go on after it was told to stop. One
-// that does not stop, inside one long operation, is left behind.
-const grace = 2 * time.Second
-
 // dialect is Starlark as scenarios are written in it.
 func dialect() *syntax.FileOptions {
 	return &syntax.FileOptions{Set: true, TopLevelControl: true}
@@ -78,7 +74,9 @@ func load(file string, o Options) (*plan.Plan, problems) {
 			return r.plan, r.out
 		case <-cancelled:
 			cancelled = nil
-			timer := time.AfterFunc(grace, stop.giveUp)
+			// One long operation cannot be interrupted: such an evaluation is
+			// left behind.
+			timer := time.AfterFunc(l.limits.Time/10, stop.giveUp)
 			defer timer.Stop()
 		case <-stop.gone:
 			stop.end()

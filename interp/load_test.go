@@ -408,6 +408,18 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// TestTime leaves an evaluation behind that is inside one long operation.
+func TestTime(t *testing.T) {
+	err := loadText(t, `
+x = [0] * 500
+a, b = [x] * 500, [[0] * 500] * 500
+same = [a] * 500 == [b] * 500
+`, interp.Options{Limits: interp.Limits{Time: 50 * time.Millisecond}})
+	if err == nil || !strings.Contains(err.Error(), "the evaluation does not end: more than 50ms") {
+		t.Errorf("got %v, want it to end for want of time", err)
+	}
+}
+
 func TestStandardLibrary(t *testing.T) {
 	p := mustLoad(t, base+`
 load("@std//faults.star", "flapping", "rolling", "stop_start")
