@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,13 +73,29 @@ func TestUpFails(t *testing.T) {
 	}
 }
 
-func TestFixedPorts(t *testing.T) {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// freePair finds two free ports in a row, below those that systems give out by
+// themselves, so that nobody takes them by chance.
+func freePair(t *testing.T) int {
+	t.Helper()
+	for i := range 1_000 {
+		port := 20_000 + (os.Getpid()*7+i*2)%10_000
+		first, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		second, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+1)))
+		first.Close()
+		if err == nil {
+			second.Close()
+			return port
+		}
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	ln.Close()
+	t.Fatal("no two free ports in a row in 1,000 attempts")
+	return 0
+}
+
+func TestFixedPorts(t *testing.T) {
+	port := freePair(t)
 	for range 2 { // the second start finds the ports of the first free again
 		w, err := Engine{}.Up(context.Background(), kafkaPlan(2, 0, nil), runtime.UpOptions{Speed: 10, FixedPorts: port})
 		if err != nil {
