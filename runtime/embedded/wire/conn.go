@@ -297,7 +297,7 @@ func (c *conn) end(abrupt bool) {
 		defer c.s.wg.Done()
 		whole := func() bool { return !c.in.link.cut() && !c.out.link.cut() }
 		waiting := lane{link: c.out.link, closed: c.closed}
-		if _, ok := waiting.retransmit(c.s.clock.now(), firstRTO, whole); ok {
+		if _, ok := waiting.retransmit(c.s.clock.now(), firstRTO, true, whole); ok {
 			c.finish(true)
 		}
 	}()

@@ -6,9 +6,9 @@ package wire
 //
 // It is modelled on TCP over a bad path, request by request, in scenario time: loss
 // and cuts never lose bytes, they make them come late. What is sent while the path is
-// cut waits for TCP's retransmissions, 200 ms after the first byte that was lost and
-// then after twice as long each time, and comes through at the first of them that
-// finds the path whole.
+// cut waits for TCP's retransmissions, and comes through at the first of them that finds
+// the path whole: 0.2, 0.4, 0.8, 1.6 … s after the first byte that was lost, as between
+// nodes in the core.
 
 import (
 	"math/rand/v2"
@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	firstRTO = 200 * time.Millisecond // Linux' TCP_RTO_MIN
+	firstRTO = 204 * time.Millisecond // Linux' TCP_RTO_MIN and a tick of its clock
 	maxRTO   = 120 * time.Second      // TCP_RTO_MAX
 	synRTO   = time.Second            // first retransmission of a SYN
 	segment  = 1448                   // payload of a TCP segment on Ethernet
@@ -144,7 +144,7 @@ func (l *lane) arrive(p parcel) bool {
 	}
 	if p.lost {
 		if p.sent > l.passed {
-			at, ok := l.retransmit(p.sent, firstRTO, func() bool { return !l.link.cut() })
+			at, ok := l.retransmit(p.sent, firstRTO, true, func() bool { return !l.link.cut() })
 			if !ok {
 				return false
 			}
@@ -158,8 +158,10 @@ func (l *lane) arrive(p parcel) bool {
 	return l.wait(l.last)
 }
 
-// retransmit waits for the first retransmission that passes and gives its time.
-func (l *lane) retransmit(sent, rto time.Duration, passes func() bool) (time.Duration, bool) {
+// retransmit waits for the first retransmission that passes and gives its time. The
+// timeout doubles each time; a first one that is a tail loss probe (RFC 8985) does not
+// count.
+func (l *lane) retransmit(sent, rto time.Duration, probe bool, passes func() bool) (time.Duration, bool) {
 	for at := sent + rto; ; at += rto {
 		if !l.wait(at) {
 			return 0, false
@@ -167,7 +169,10 @@ func (l *lane) retransmit(sent, rto time.Duration, passes func() bool) (time.Dur
 		if passes() {
 			return at, true
 		}
-		rto = min(2*rto, maxRTO)
+		if !probe {
+			rto = min(2*rto, maxRTO)
+		}
+		probe = false
 	}
 }
 
@@ -182,7 +187,7 @@ func (l *lane) open(accepted time.Duration, back *link) bool {
 	at := accepted
 	if l.link.cut() || back.cut() {
 		var ok bool
-		at, ok = l.retransmit(accepted, synRTO, func() bool { return !l.link.cut() && !back.cut() })
+		at, ok = l.retransmit(accepted, synRTO, false, func() bool { return !l.link.cut() && !back.cut() })
 		if !ok {
 			return false
 		}
