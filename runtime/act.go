@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"starfall/interp/plan"
@@ -214,7 +215,7 @@ func (r *run) preparePaths(ctx context.Context, e *effect) (func(context.Context
 }
 
 // prepareAdmin resolves the targets of an admin verb.
-func (r *run) prepareAdmin(ctx context.Context, e *effect, random randomSource) (func(context.Context) (Proof, error), error) {
+func (r *run) prepareAdmin(ctx context.Context, e *effect, random *rand.Rand) (func(context.Context) (Proof, error), error) {
 	a := e.act
 	if len(a.Targets) == 0 {
 		return nil, errors.New("it names no target")
@@ -285,7 +286,7 @@ func (r *run) prepareConfigure(ctx context.Context, e *effect, cluster string, a
 		if !ok {
 			return nil, errors.New("revert_after: these clients cannot read configs back")
 		}
-		names := sortedKeys(a.Config)
+		names := sorted(a.Config)
 		for i, t := range a.Targets {
 			values, err := reader.Configs(ctx, cluster, t, names)
 			if err != nil {

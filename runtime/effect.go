@@ -33,7 +33,6 @@ type effect struct {
 	revert reverter
 
 	taken chan struct{} // closed by the one undoer
-	done  chan struct{} // closed once undone, proved or not
 }
 
 // effects are all that are open, by event.
@@ -98,7 +97,7 @@ func (x *effects) over(event string, s *eventState) {
 
 // add makes an effect open.
 func (x *effects) add(e *effect) {
-	e.taken, e.done = make(chan struct{}), make(chan struct{})
+	e.taken = make(chan struct{})
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.open = append(x.open, e)

@@ -26,6 +26,9 @@ type fake struct {
 	loadErr   error
 	closeErr  error
 	upDelay   time.Duration
+	deaf      bool          // Up does not heed its context
+	loadDelay time.Duration // until a client is ready
+	slowAudit time.Duration
 	delay     map[Signal]time.Duration
 	unproved  map[Signal]bool
 	panicOn   Signal
@@ -34,23 +37,20 @@ type fake struct {
 	stuck     bool                     // consumers deliver nothing
 	noLeader  bool                     // no partition has a leader
 
-	mu       sync.Mutex
-	p        *plan.Plan
-	observe  func(Change)
-	state    map[NodeKey]string
-	calls    []string
-	shapes   [][]Path
-	logs     map[string]int64 // by topic: records in partition 0
-	acks     map[string][]record.Identity
-	running  map[string]*fakeMember // by client-member
-	specs    []ProducerSpec
-	shares   []string
-	closed   int
-	clock    Clock
-	done     []plan.Action
-	restored map[string]*string
-	audited  []string
-	fakeTime time.Time
+	mu      sync.Mutex
+	p       *plan.Plan
+	observe func(Change)
+	state   map[NodeKey]string
+	calls   []string
+	shapes  [][]Path
+	logs    map[string]int64 // by topic: records in partition 0
+	acks    map[string][]record.Identity
+	running map[string]*fakeMember // by client-member
+	specs   []ProducerSpec
+	shares  []string
+	closed  int
+	clock   Clock
+	done    []plan.Action
 }
 
 type fakeWorld struct{ *fake }
@@ -108,7 +108,9 @@ func (f *fake) options(t *testing.T) Options {
 
 func (f *fake) Up(ctx context.Context, p *plan.Plan, o UpOptions) (World, error) {
 	f.call("up")
-	if !sleep(ctx, f.upDelay) {
+	if f.deaf {
+		time.Sleep(f.upDelay)
+	} else if !sleep(ctx, f.upDelay) {
 		return nil, context.Cause(ctx)
 	}
 	if f.upErr != nil {
@@ -253,6 +255,9 @@ func (l fakeLoad) Producer(ctx context.Context, s ProducerSpec) (Producer, error
 	if l.loadErr != nil {
 		return nil, l.loadErr
 	}
+	if !sleep(ctx, l.loadDelay) {
+		return nil, context.Cause(ctx)
+	}
 	m := &fakeMember{f: l.fake, name: fmt.Sprintf("%s-%d", s.Producer.Name, s.Member), producer: &s, quit: make(chan struct{}), ended: make(chan struct{})}
 	l.mu.Lock()
 	l.specs = append(l.specs, s)
@@ -395,9 +400,6 @@ func (a fakeAdmin) Configs(ctx context.Context, cluster string, t plan.Ref, name
 
 func (a fakeAdmin) Restore(ctx context.Context, cluster string, t plan.Ref, values map[string]*string) (Proof, error) {
 	a.call("restore %s", t.Name)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.restored = values
 	return Proof{OK: true, At: time.Now(), Text: "put back"}, nil
 }
 
@@ -405,9 +407,11 @@ type fakeAudit struct{ *fake }
 
 func (a fakeAudit) Audit(ctx context.Context, cluster, topic string, end map[int32]int64, log func(int32, int64, int64) *record.AuditLog) error {
 	a.call("audit %s", topic)
+	if !sleep(ctx, a.slowAudit) {
+		return context.Cause(ctx)
+	}
 	a.mu.Lock()
 	ids := slices.Clone(a.acks[topic])
-	a.audited = append(a.audited, topic)
 	a.mu.Unlock()
 	for part, hw := range end {
 		l := log(part, 0, hw)

@@ -278,7 +278,7 @@ func (l *load) scale(ctx context.Context, name string, n int) (Proof, error) {
 		case i >= n && m.run != nil:
 			run := m.run
 			m.run = nil
-			steps = append(steps, run.Stop)
+			steps = append(steps, func(context.Context) error { return run.Stop(ctx) })
 		case i >= n:
 			m.crashed = false
 		case m.run == nil && !m.crashed:
@@ -426,7 +426,8 @@ func (l *load) stop(ctx context.Context, producers bool) error {
 			}
 			run := m.run
 			m.run = nil
-			stops = append(stops, func(ctx context.Context) error {
+			// One that fails does not hurry the others: ctx is the caller's.
+			stops = append(stops, func(context.Context) error {
 				if err := run.Stop(ctx); err != nil {
 					return fmt.Errorf("%s-%d: stop: %w", m.place.Client, m.place.Member, err)
 				}
@@ -486,35 +487,4 @@ func (l *load) members(name string) []plan.Ref {
 		}
 	}
 	return out
-}
-
-// together does several things at once and waits for all. The first error ends
-// the others' context; all errors are given. A panic of one goes on in the
-// caller once all have ended.
-func together(ctx context.Context, fs []func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	errs := make([]error, len(fs))
-	panics := make([]error, len(fs))
-	done := make(chan int)
-	for i, f := range fs {
-		go func() {
-			defer func() {
-				if p := recover(); p != nil {
-					panics[i] = panicError(p)
-				}
-				done <- i
-			}()
-			errs[i] = f(ctx)
-		}()
-	}
-	for range fs {
-		if i := <-done; errs[i] != nil || panics[i] != nil {
-			cancel()
-		}
-	}
-	if err := errors.Join(panics...); err != nil {
-		panic(err)
-	}
-	return errors.Join(errs...)
 }

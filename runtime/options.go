@@ -49,8 +49,8 @@ type Options struct {
 	Interrupt <-chan struct{}
 	// FixedPorts is handed to the engine (see UpOptions).
 	FixedPorts int
-	// TakeDown limits how long taking down may take, in real time; 0 means
-	// 30 s.
+	// TakeDown limits how long each step of taking down may take, in real time;
+	// 0 means 30 s.
 	TakeDown time.Duration
 }
 

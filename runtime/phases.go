@@ -280,8 +280,8 @@ func (r *run) noteEnds() map[string]map[int32]int64 {
 			}
 		}
 	}
-	for _, topic := range sortedKeys(ends) {
-		for _, part := range slices.Sorted(keysOf(ends[topic])) {
+	for _, topic := range sorted(ends) {
+		for _, part := range sorted(ends[topic]) {
 			if ends[topic][part] < 0 {
 				r.journal.add(time.Now(), record.Event{
 					Kind: record.KindCluster, Topic: topic, Partition: part,
@@ -329,7 +329,7 @@ func (r *run) drain(ends map[string]map[int32]int64) {
 		if ask {
 			asked = time.Now()
 		}
-		for _, i := range sortedInts(waiting) {
+		for _, i := range sorted(waiting) {
 			missing := r.watch.reached(i, want)
 			if len(missing) > 0 && ask {
 				missing = r.uncommitted(ctx, i, missing, want)
@@ -346,7 +346,7 @@ func (r *run) drain(ends map[string]map[int32]int64) {
 			break
 		}
 	}
-	for _, i := range sortedInts(waiting) {
+	for _, i := range sorted(waiting) {
 		r.drainLimit(i, r.watch.reached(i, want), "drain is over")
 	}
 }

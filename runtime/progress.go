@@ -34,7 +34,7 @@ func (r *run) progress(at time.Duration) Progress {
 	p := Progress{Phase: r.phase, At: at}
 	if r.phase == PhaseRun {
 		p.Left = max(r.runFor()-at, 0)
-		for _, name := range sortedKeys(r.next) {
+		for _, name := range sorted(r.next) {
 			if t := r.next[name]; t > at && (p.Next == "" || t < p.NextAt) {
 				p.Next, p.NextAt = name, t
 			}

@@ -4,9 +4,11 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -253,3 +255,15 @@ func joinTexts(texts []string) string {
 	}
 	return strings.Join(out, "; ")
 }
+
+// refNames names refs as the language writes them.
+func refNames(refs []plan.Ref) []string {
+	out := make([]string, len(refs))
+	for i, ref := range refs {
+		out[i] = refText(ref)
+	}
+	return out
+}
+
+// sorted gives the keys of a map in order.
+func sorted[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -48,9 +48,9 @@ type run struct {
 	acts       sync.WaitGroup // actions under way
 	background sync.WaitGroup // sampler, progress, watching for interrupts
 
-	down []takeDown // in order of bringing up
-
 	mu          sync.Mutex
+	down        []takeDown // in order of bringing up
+	closed      bool       // what is brought up now is taken down at once
 	phase       Phase
 	interrupted bool
 	failed      error
@@ -99,7 +99,36 @@ func carryOut(ctx context.Context, p *plan.Plan, o Options, j judging) (res Resu
 			return res, r.because(err)
 		}
 	}
-	return res, r.phases()
+	return res, r.carry(r.phases)
+}
+
+// grace is how long whatever is under way may go on after the run was cut
+// short, in real time. Then the run is taken down over its head.
+const grace = 5 * time.Second
+
+// carry goes through phases, and leaves them behind when they do not end soon
+// after hard has.
+func (r *run) carry(phases func() error) error {
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- r.because(panicError(p))
+			}
+		}()
+		done <- phases()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-r.hard.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		return r.because(context.Cause(r.hard))
+	}
 }
 
 func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
@@ -180,9 +209,17 @@ func (r *run) watchInterrupts() {
 }
 
 // push adds what is to be taken down, before everything that was pushed
-// earlier.
+// earlier. When the run has been taken down already, it is taken down at once.
 func (r *run) push(what string, f func(context.Context) error) {
-	r.down = append(r.down, takeDown{what, f})
+	r.mu.Lock()
+	late := r.closed
+	if !late {
+		r.down = append(r.down, takeDown{what, f})
+	}
+	r.mu.Unlock()
+	if late {
+		takeDown{what, f}.do(context.Background(), r.o.TakeDown)
+	}
 }
 
 // enter begins a phase.
@@ -269,19 +306,19 @@ func (r *run) close(ctx context.Context, panicked any, err error) error {
 		r.clock.set(time.Now()) // load never started: the end is the zero
 	}
 	r.journal.flow()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.o.TakeDown)
-	defer cancel()
-	var errs []error
+	ctx = context.WithoutCancel(ctx)
 	// Nothing that uses the clusters may outlive them.
 	r.stopHard(nil)
-	for _, g := range []*sync.WaitGroup{&r.timeline, &r.acts, &r.background} {
-		if werr := waitFor(ctx, g); werr != nil {
-			errs = append(errs, &PhaseError{Phase: PhaseTakeDown, Err: werr})
-		}
-	}
-	for i := len(r.down) - 1; i >= 0; i-- {
-		if derr := r.down[i].do(ctx); derr != nil {
-			errs = append(errs, &PhaseError{Phase: PhaseTakeDown, Err: fmt.Errorf("%s: %w", r.down[i].what, derr)})
+	r.mu.Lock()
+	down := append(r.down, takeDown{"what was under way", func(ctx context.Context) error {
+		return errors.Join(waitFor(ctx, &r.timeline), waitFor(ctx, &r.acts), waitFor(ctx, &r.background))
+	}})
+	r.closed = true
+	r.mu.Unlock()
+	var errs []error
+	for i := len(down) - 1; i >= 0; i-- {
+		if derr := down[i].do(ctx, r.o.TakeDown); derr != nil {
+			errs = append(errs, &PhaseError{Phase: PhaseTakeDown, Err: fmt.Errorf("%s: %w", down[i].what, derr)})
 		}
 	}
 	if err != nil || len(errs) == 0 {
@@ -292,13 +329,30 @@ func (r *run) close(ctx context.Context, panicked any, err error) error {
 	return errors.Join(append([]error{err}, errs...)...)
 }
 
-func (d takeDown) do(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicError(p)
-		}
+// do takes one thing down, in real time limit.
+func (d takeDown) do(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- panicError(p)
+			}
+		}()
+		done <- d.f(ctx)
 	}()
-	return d.f(ctx)
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done: // it heeded its context
+		return err
+	case <-time.After(grace):
+		return fmt.Errorf("not done after %s", limit+grace)
+	}
 }
 
 func (r *run) result() Result {
@@ -312,19 +366,4 @@ func (r *run) result() Result {
 		out.Folder = r.o.Folder
 	}
 	return out
-}
-
-// waitFor waits for goroutines, but not longer than ctx.
-func waitFor(ctx context.Context, g *sync.WaitGroup) error {
-	done := make(chan struct{})
-	go func() {
-		g.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return errors.New("something under way did not end in time")
-	}
 }

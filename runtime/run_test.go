@@ -317,7 +317,16 @@ func TestInterrupts(t *testing.T) {
 			"prepare", func(f *fake) { f.upDelay = time.Hour }, []time.Duration{time.Second}, true,
 			[]string{"phase prepare", "phase take_down"}, "",
 		},
+		{
+			"load", func(f *fake) { f.loadDelay = time.Hour }, []time.Duration{time.Second}, true,
+			[]string{"phase prepare", "phase load", "phase take_down"}, processRunning,
+		},
 		{"run", nil, []time.Duration{5 * time.Second}, false, allPhases, processRunning},
+		{"audit", func(f *fake) { f.slowAudit = 10 * time.Second }, []time.Duration{25 * time.Second}, false, allPhases, processRunning},
+		{
+			"audit, twice", func(f *fake) { f.slowAudit = 10 * time.Second },
+			[]time.Duration{25 * time.Second, 26 * time.Second}, true, allPhases, processRunning,
+		},
 		{
 			"run, twice", func(f *fake) { f.delay[SignalStart] = 30 * time.Second },
 			[]time.Duration{5 * time.Second, 6 * time.Second}, true,
@@ -360,6 +369,31 @@ func TestInterrupts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDeafEngine cuts a run short whose engine does not heed it: the run ends
+// all the same, and what comes up later is taken down at once.
+func TestDeafEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.upDelay, f.deaf = time.Hour, true
+		began := time.Now()
+		out := play(t, f, small(), func(o *Options) { o.Interrupt = interrupts(time.Second, 2*time.Second) })
+		if !errors.Is(out.err, ErrInterrupted) {
+			t.Errorf("got error %v, want interrupted", out.err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("got %s, want the run to end soon after the second interrupt", took)
+		}
+		if f.closed != 0 {
+			t.Errorf("got %d closings of what is not up, want none", f.closed)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if f.closed != 1 {
+			t.Errorf("got %d closings once it was up, want 1", f.closed)
+		}
+	})
 }
 
 func TestContextEndsRunAtOnce(t *testing.T) {

@@ -43,12 +43,12 @@ type sampler struct {
 	coordinator func(ctx context.Context, cluster, group string) (int32, error)
 
 	mu        sync.Mutex
-	states    map[string]State      // the last of each cluster
-	short     map[string]bool       // clusters with partitions that miss replicas
-	usage     map[NodeKey]usage     // for processor shares
-	groups    map[string]groupSeen  // by group, of any cluster
-	minInsync map[string]int        // by topic, as configure left it
-	settings  map[string]*setMinISR // by cluster
+	states    map[string]State     // the last of each cluster
+	short     map[string]bool      // clusters with partitions that miss replicas
+	usage     map[NodeKey]usage    // for processor shares
+	groups    map[string]groupSeen // by group, of any cluster
+	minInsync map[string]int       // by topic, as configure left it
+	byCluster map[string]int       // where brokers were configured; a topic's own goes before it
 }
 
 type usage struct {
@@ -62,10 +62,6 @@ type groupSeen struct {
 	state   record.GroupState
 }
 
-// setMinISR is min.insync.replicas of brokers, where it was configured; a
-// topic's own goes before it.
-type setMinISR struct{ n int }
-
 const minInsyncConfig = "min.insync.replicas"
 
 func newSampler(p *plan.Plan, c *clock, write func(record.Sample)) *sampler {
@@ -73,7 +69,7 @@ func newSampler(p *plan.Plan, c *clock, write func(record.Sample)) *sampler {
 		p: p, clock: c, write: write,
 		tell: func(record.Event) {}, states: make(map[string]State), short: make(map[string]bool), usage: make(map[NodeKey]usage),
 		groups: make(map[string]groupSeen), minInsync: make(map[string]int),
-		settings: make(map[string]*setMinISR),
+		byCluster: make(map[string]int),
 	}
 	for _, t := range p.Topics {
 		s.minInsync[t.Name] = max(t.MinInsync, 1)
@@ -166,10 +162,7 @@ func (s *sampler) minInsyncOf(cluster, topic string) int {
 	if n := s.minInsync[topic]; n > 0 {
 		return n
 	}
-	if x := s.settings[cluster]; x != nil {
-		return x.n
-	}
-	return 1
+	return max(s.byCluster[cluster], 1)
 }
 
 // group describes one group until ctx ends.
@@ -217,7 +210,7 @@ func (s *sampler) configured(cluster string, targets []plan.Ref, config map[stri
 		if t.Kind == plan.RefTopic {
 			s.minInsync[t.Name] = n
 		} else {
-			s.settings[cluster] = &setMinISR{n}
+			s.byCluster[cluster] = n
 		}
 	}
 }
@@ -238,7 +231,7 @@ func (s *sampler) restored(cluster string, t plan.Ref, values map[string]*string
 	if t.Kind == plan.RefTopic {
 		s.minInsync[t.Name] = 0
 	} else {
-		delete(s.settings, cluster)
+		delete(s.byCluster, cluster)
 	}
 }
 

@@ -4,22 +4,13 @@
 package runtime
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"starfall/interp/plan"
 	"starfall/runtime/record"
 )
-
-// randomSource is what any_broker draws from.
-type randomSource = *rand.Rand
 
 // startTimeline starts a goroutine for each event. They end when soft ends.
 //
@@ -159,7 +150,7 @@ func (r *run) watchAlarms() {
 					case alarmRaised:
 						r.journal.add(r.clock.moment(now), record.Event{
 							Kind: record.KindAlarmRaised, Name: a.Name,
-							What: cmpOr(a.Log, a.Text) + fmt.Sprintf(" (since %s)", since.Round(time.Millisecond)),
+							What: cmp.Or(a.Log, a.Text) + fmt.Sprintf(" (since %s)", since.Round(time.Millisecond)),
 						})
 					case alarmCleared:
 						r.journal.add(r.clock.moment(now), record.Event{
@@ -214,55 +205,3 @@ func (w *alarmWatch) see(now time.Duration, holds bool) (since time.Duration, ch
 	}
 	return w.since, alarmCleared
 }
-
-// recoverAs turns a panic of a goroutine of the run into the run's failure, so
-// that everything is still healed and taken down.
-func (r *run) recoverAs(what string) {
-	if p := recover(); p != nil {
-		r.fail(fmt.Errorf("%s: %w", what, panicError(p)))
-	}
-}
-
-// panicError makes an error of a panic, with the stack of where it was first
-// caught.
-func panicError(p any) error {
-	var caught *caughtPanic
-	if err, ok := p.(error); ok && errors.As(err, &caught) {
-		return err
-	}
-	return &caughtPanic{p, strings.TrimSpace(string(debug.Stack()))}
-}
-
-type caughtPanic struct {
-	value any
-	stack string
-}
-
-func (c *caughtPanic) Error() string { return fmt.Sprintf("panic: %v\n%s", c.value, c.stack) }
-
-// limit bounds how long something may take to be proved: proofLimit of
-// scenario time, and at least proofFloor of real time.
-func (r *run) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, max(r.clock.wall(proofLimit), proofFloor))
-}
-
-func refNames(refs []plan.Ref) []string {
-	out := make([]string, len(refs))
-	for i, ref := range refs {
-		out[i] = refText(ref)
-	}
-	return out
-}
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
-}
-
-func keysOf[K comparable, V any](m map[K]V) func(func(K) bool) { return maps.Keys(m) }
-
-func sortedInts(m map[int32]bool) []int32 { return slices.Sorted(maps.Keys(m)) }

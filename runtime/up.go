@@ -39,6 +39,11 @@ func Up(ctx context.Context, p *plan.Plan, o Options, h Hold) (err error) {
 	r := newRun(ctx, p, o)
 	defer func() { err = r.close(ctx, recover(), err) }()
 	r.enter(PhasePrepare)
+	return r.carry(func() error { return r.hold(h) })
+}
+
+// hold are the phases of Up.
+func (r *run) hold(h Hold) error {
 	if err := r.prepareClusters(false); err != nil {
 		return r.because(err)
 	}
