@@ -85,6 +85,9 @@ func pageOf(r Result) page {
 		folder:  r.Folder,
 	}
 	for _, x := range v.Timeline {
+		if x.Kind == string(record.KindFired) && strings.HasPrefix(x.Text, string(plan.Note)+"(") && x.Error == "" {
+			continue // the note itself has its own row
+		}
 		p.timeline = append(p.timeline, timelineOf(x))
 	}
 	several := len(v.Producers) > 1

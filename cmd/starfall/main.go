@@ -31,6 +31,7 @@ type env struct {
 }
 
 func surroundings() env {
+	ignoreFileSizeSignal()
 	// Two deep: the second Ctrl-C counts even while the first is being handled.
 	interrupts := make(chan os.Signal, 2)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
