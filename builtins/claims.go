@@ -96,10 +96,10 @@ func (e *Env) newMeasure(subject plan.Ref, m plan.Measure) starlark.Value {
 func (m *measure) Attr(name string) (starlark.Value, error) {
 	w := m.env.words["measure"][name]
 	if w == nil {
-		m.use.used = true
 		if m.env.probing() {
 			return nil, nil
 		}
+		m.use.used = true
 		m.env.Report(m.env.herePos(), "measure "+m.m.Name+" has no attribute "+name, m.hint(name))
 		return standIn{}, nil
 	}
@@ -124,6 +124,9 @@ func (m *measure) Attr(name string) (starlark.Value, error) {
 		}
 	}
 	if !fits {
+		if m.env.probing() {
+			return nil, nil
+		}
 		m.use.used = true
 		m.env.Report(m.env.herePos(), fmt.Sprintf("%s does not fit the measure %s", name, m.m.Name), legal)
 		return standIn{}, nil

@@ -256,7 +256,7 @@ func (w *Word) markdown(b *strings.Builder) {
 	if len(w.Params) > 0 {
 		b.WriteString("\n| parameter | takes | default | meaning |\n| --- | --- | --- | --- |\n")
 		for _, p := range w.Params {
-			takes := cell(p.Type.want())
+			takes := cell(p.Type.short())
 			if len(p.Choices) > 0 && p.Type != TypeAcks {
 				takes = cell(spell.List(quoted(p.Choices)))
 			}
@@ -277,10 +277,36 @@ func (w *Word) markdown(b *strings.Builder) {
 }
 
 func article(s string) string {
+	if strings.HasSuffix(s, "s") {
+		return s // nodes
+	}
 	if strings.ContainsRune("aeiou", rune(s[0])) {
 		return "an " + s
 	}
 	return "a " + s
+}
+
+// short names a type where the page's rules explain it.
+func (t Type) short() string {
+	switch t {
+	case TypeDuration, TypeInstant, TypeSize, TypeBandwidth:
+		return string(t)
+	case TypeMoment:
+		return "duration, instant or event"
+	case TypeRate:
+		return `number or "max"`
+	case TypeNumber:
+		return "number"
+	case TypeConfig:
+		return "dict of Kafka's names"
+	case TypePlacement:
+		return "dict of partition to list of broker ids"
+	case TypePlaces:
+		return "place or list of places"
+	case TypeBound:
+		return "number, duration or size"
+	}
+	return t.want()
 }
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }

@@ -42,7 +42,7 @@ func thingWords() []Word {
 			Name: "param", Kind: Function, Family: Things, Position: 2, Returns: TypeAny, run: runParam,
 			Params: []Param{
 				{Name: "name", Type: TypeString, Required: true, Help: "what --set and --sweep call it"},
-				{Name: "default", Type: TypeAny, Required: true, Help: "its value when nothing else is said: int, float, bool or string; it fixes the type"},
+				{Name: "default", Type: TypeAny, Required: true, Help: "its value when nothing else is said: int, float, bool, string or duration; it fixes the type"},
 				{Name: "help", Type: TypeString, Default: "", Help: "one line for people"},
 				{Name: "choices", Type: TypeList, Help: "the legal values, of the default's type"},
 			},
@@ -164,7 +164,7 @@ func selectorWords() []Word {
 		},
 		{
 			On: "cluster", Name: "brokers", Kind: Attribute, Family: Selectors, Returns: TypeNodes, value: brokersOf,
-			Help: "All brokers; len() and for work on it.", Example: `for b in kafka.brokers: …`,
+			Help: "All brokers; len() and for work on it.", Example: `[at("%ds" % (30 + b), note("…")) for b in range(len(kafka.brokers))]`,
 		},
 		{
 			On: "cluster", Name: "controller", Kind: Function, Family: Selectors, Returns: TypeNode, run: selectPlain(plan.RefControl),

@@ -352,7 +352,7 @@ func (l *loader) evalError(err error) {
 			}
 		}
 	}
-	message, suggestion := evalHint(ee.Msg)
+	message, suggestion := evalHint(ee.Msg, l.words.Has)
 	l.add(pos, message, suggestion)
 }
 

@@ -107,6 +107,7 @@ type slip struct {
 // slips is in order: the first that fits is told.
 func slips() []slip {
 	return []slip{
+		{"^\ufeff", "the file begins with a byte order mark; save it as plain UTF-8"},
 		{`[“”„‘’]`, `use straight quotes: "`},
 		{`^\s*class\b`, "there are no classes; struct(a = 1) makes a value with fields"},
 		{`^\s*(try|except|finally|raise)\b`, "there are no exceptions; fail(\"why\") ends the evaluation"},
@@ -234,7 +235,10 @@ func shortPlace(place string) string {
 }
 
 // evalHint says in the language's words what ended the evaluation.
-func evalHint(msg string) (message, suggestion string) {
+func evalHint(msg string, predeclared func(string) bool) (message, suggestion string) {
+	if m := earlyPattern.FindStringSubmatch(msg); m != nil && predeclared(m[2]) {
+		return msg, m[2] + " is a word of the language; give the variable another name"
+	}
 	msg = strings.TrimPrefix(msg, "Starlark computation cancelled: ")
 	switch {
 	case strings.HasPrefix(msg, "more than "):
@@ -250,5 +254,7 @@ func evalHint(msg string) (message, suggestion string) {
 	}
 	return msg, ""
 }
+
+var earlyPattern = regexp.MustCompile(`^(global|local) variable (\w+) referenced before assignment`)
 
 var handlePattern = regexp.MustCompile(`\b(measure|claim)\b.*(not implemented|unknown binary op)|(not implemented|unknown binary op).*\b(measure|claim)\b|\bmeasure [<>=!]+|[<>=!]+ measure\b`)
