@@ -98,6 +98,12 @@ func (f *fake) called() []string {
 	return out
 }
 
+func (f *fake) closings() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.closed
+}
+
 func (f *fake) Name() string                { return "fake" }
 func (f *fake) Refuse(*plan.Plan) []Refusal { return f.refuse }
 func (f *fake) ReportsElections() bool      { return true }

@@ -385,13 +385,13 @@ func TestDeafEngine(t *testing.T) {
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("got %s, want the run to end soon after the second interrupt", took)
 		}
-		if f.closed != 0 {
-			t.Errorf("got %d closings of what is not up, want none", f.closed)
+		if n := f.closings(); n != 0 {
+			t.Errorf("got %d closings of what is not up, want none", n)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if f.closed != 1 {
-			t.Errorf("got %d closings once it was up, want 1", f.closed)
+		if n := f.closings(); n != 1 {
+			t.Errorf("got %d closings once it was up, want 1", n)
 		}
 	})
 }
