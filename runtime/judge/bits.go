@@ -41,48 +41,51 @@ func (b *bitset) clear(seq uint64) {
 	}
 }
 
-// set sets n bits from first on, stride apart, and calls again with those that
-// were set before.
-func (b *bitset) set(first, stride uint64, n uint32, again func(seq uint64)) {
-	if stride == 1 {
-		b.setAll(first, n, again)
-		return
+// set sets n bits from first on, stride apart.
+func (b *bitset) set(first, stride uint64, n uint32) {
+	b.setNew(first, stride, n, nil)
+}
+
+// setNew sets n bits from first on, stride apart, and appends to again those
+// that were set before.
+func (b *bitset) setNew(first, stride uint64, n uint32, again []uint64) []uint64 {
+	if n == 1 || stride == 1 {
+		return b.setAll(first, n, again)
 	}
 	for left := uint64(n); left > 0; {
 		c := b.chunk(first)
+		base := first / chunkBits * chunkBits
 		at := first % chunkBits
-		fit := uint64(1)
-		if left > 1 {
-			fit = min(left, (chunkBits-at+stride-1)/stride)
-		}
-		base := first - at
-		for range fit {
+		fit := min(left, (chunkBits-at+stride-1)/stride)
+		left -= fit
+		first += fit * stride
+		for ; fit > 0; fit-- {
 			w, bit := &c[at/64%chunkWords], uint64(1)<<(at%64)
 			if *w&bit != 0 {
-				again(base + at)
+				again = append(again, base+at)
 			}
 			*w |= bit
 			at += stride
 		}
-		first += fit * stride
-		left -= fit
 	}
+	return again
 }
 
-func (b *bitset) setAll(first uint64, n uint32, again func(seq uint64)) {
+func (b *bitset) setAll(first uint64, n uint32, again []uint64) []uint64 {
 	for left := uint64(n); left > 0; {
 		c := b.chunk(first)
 		at := first % chunkBits
 		fit := min(left, 64-at%64)
 		mask := (^uint64(0) >> (64 - fit)) << (at % 64)
 		w := &c[at/64]
-		if *w&mask != 0 {
-			each(first-at%64, *w&mask, again)
+		if old := *w & mask; old != 0 {
+			each(first-at%64, old, func(seq uint64) { again = append(again, seq) })
 		}
 		*w |= mask
 		first += fit
 		left -= fit
 	}
+	return again
 }
 
 func (b *bitset) word(chunk, i int) uint64 {

@@ -126,7 +126,7 @@ func (p *producer) each(f func(m *member)) {
 // least is the length up to which a gap is no stall: three expected intervals
 // and 50 ms of wall time.
 func (c *collector) least(rate float64, partitions int) time.Duration {
-	least := c.info.Wall(50 * time.Millisecond)
+	least := c.short
 	if rate > 0 {
 		least = max(least, time.Duration(3e9*float64(max(partitions, 1))/rate))
 	}
@@ -197,20 +197,23 @@ type collector struct {
 	plan      *plan.Plan
 	info      record.Info
 	cell      time.Duration
+	perCell   float64 // cells in a nanosecond
 	topics    []*topicState
 	producers []*producer
 	consumers []*consumer
 	clusters  []*clusterState
 	byName    map[string]int // topics
 	questions []*question
+	moments   []*question // those about a moment
 	gauges    []*gauge
+	short     time.Duration // gaps up to it are never stalls
 	reason    func(record.Stream, uint32) string
 	until     time.Duration // latest moment seen
 	scratch   []uint64
 }
 
 func newCollector(p *plan.Plan, info record.Info, terms []*plan.Term) *collector {
-	c := &collector{plan: p, info: info, cell: info.Cell(), byName: map[string]int{},
+	c := &collector{plan: p, info: info, cell: info.Cell(), perCell: 1 / float64(info.Cell()), short: info.Wall(50 * time.Millisecond), byName: map[string]int{},
 		reason: func(record.Stream, uint32) string { return "" }}
 	want := demands(terms)
 	clusters := map[string]int{}
@@ -333,13 +336,15 @@ func (c *collector) produced(p *producer, stream record.Stream, s *record.Span) 
 			addTo(&p.sentBy, int(s.Source), s.At, s.N)
 		}
 		m.sentEnd = max(m.sentEnd, s.Last()+1)
-		m.accepted.set(s.First, s.Stride, s.N, func(seq uint64) {
+		again := m.accepted.setNew(s.First, s.Stride, s.N, c.scratch[:0])
+		for _, seq := range again {
 			if m.failed.has(seq) {
 				m.failed.clear(seq)
 			} else {
-				m.unsure.set(seq, 1, 1, ignore)
+				m.unsure.set(seq, 1, 1)
 			}
-		})
+		}
+		c.scratch = again
 	case record.OpAcked:
 		c.dueBy(p, s.At)
 		if s.First < m.floor {
@@ -347,7 +352,7 @@ func (c *collector) produced(p *producer, stream record.Stream, s *record.Span) 
 		} else {
 			c.came(p, m, s)
 		}
-		m.acked.set(s.First, s.Stride, s.N, ignore)
+		m.acked.set(s.First, s.Stride, s.N)
 		p.acked.add(s.At, s.N)
 		if p.want.rateByMember {
 			addTo(&p.byMember, int(s.Source), s.At, s.N)
@@ -378,7 +383,7 @@ func (c *collector) produced(p *producer, stream record.Stream, s *record.Span) 
 		if s.Op == record.OpUnknown {
 			set = &m.unsure
 		}
-		set.set(s.First, s.Stride, s.N, ignore)
+		set.set(s.First, s.Stride, s.N)
 		if len(p.notes) < 64 {
 			p.notes = append(p.notes, note{s.First, m.index, c.reason(stream, s.Reason)})
 		}
@@ -387,8 +392,6 @@ func (c *collector) produced(p *producer, stream record.Stream, s *record.Span) 
 		p.lateN += uint64(s.N)
 	}
 }
-
-func ignore(uint64) {}
 
 func addTo(list *[]ticks, i int, at time.Duration, n uint32) {
 	for i >= len(*list) {
@@ -403,41 +406,33 @@ func (c *collector) dueBy(p *producer, t time.Duration) {
 		return
 	}
 	p.seen = t
-	p.each(func(m *member) {
-		m.advance(t,
-			func(partition int32, at time.Duration) {
-				p.silent[partition].due(at)
-				p.allSilent.due(at)
-			},
-			func(at time.Duration) {
-				for i, n := range m.waiting {
-					if n > 0 {
-						c.endGap(p, int32(i), n, at, (*silence).gaveUp)
-					}
-				}
-			},
-			func() {
-				p.rate = 0
-				p.each(func(m *member) { p.rate += m.rate() })
-			})
-		if p.rate == 0 {
-			p.each(func(m *member) { p.rate += m.rate() })
+	for _, m := range p.members {
+		if m != nil {
+			c.advance(p, m, t)
 		}
-	})
+	}
+	if p.rate == 0 {
+		p.sumRate()
+	}
+}
+
+// sumRate puts what the members' schedules ask for at present.
+func (p *producer) sumRate() {
+	p.rate = 0
+	p.each(func(m *member) { p.rate += m.rate() })
 }
 
 // endGap tells a partition's silence, and that of all, of n records.
-func (c *collector) endGap(p *producer, partition int32, n int64, t time.Duration,
-	tell func(*silence, int64, time.Duration) (time.Duration, bool)) {
+func (c *collector) endGap(p *producer, partition int32, n int64, t time.Duration, came bool) {
 	if int(partition) >= len(p.silent) {
 		return
 	}
-	if from, ok := tell(&p.silent[partition], n, t); ok {
+	if from, ok := p.silent[partition].over(n, t, came); ok && t-from > c.short {
 		if least := c.least(p.rate, p.partitions); t-from > least {
 			p.gaps = append(p.gaps, gap{from, t, partition, least})
 		}
 	}
-	if from, ok := tell(&p.allSilent, n, t); ok {
+	if from, ok := p.allSilent.over(n, t, came); ok && t-from > c.short {
 		if least := c.least(p.rate, 1); t-from > least {
 			p.allGaps = append(p.allGaps, gap{from, t, -1, least})
 		}
@@ -448,14 +443,14 @@ func (c *collector) came(p *producer, m *member, s *record.Span) {
 	if int(s.Partition) < len(m.waiting) {
 		m.waiting[s.Partition] -= int64(s.N)
 	}
-	c.endGap(p, s.Partition, int64(s.N), s.At, (*silence).came)
+	c.endGap(p, s.Partition, int64(s.N), s.At, true)
 }
 
 func (c *collector) gaveUp(p *producer, m *member, s *record.Span) {
 	if int(s.Partition) < len(m.waiting) {
 		m.waiting[s.Partition] -= int64(s.N)
 	}
-	c.endGap(p, s.Partition, int64(s.N), s.At, (*silence).gaveUp)
+	c.endGap(p, s.Partition, int64(s.N), s.At, false)
 }
 
 // latency adds the times from due to s.At of a span's records.
@@ -464,39 +459,39 @@ func (c *collector) latency(m *member, s *record.Span, h *histogram) {
 	if seg == nil {
 		return
 	}
-	cells := func(at time.Duration) uint64 { return uint64(max(at, 0) / c.cell) }
 	longest := s.At - seg.due(s.First)
 	if h.n == 0 || longest > h.max {
 		h.max, h.maxAt, h.member, h.seq, h.part = max(longest, 0), s.At, s.Source, s.First, s.Partition
 	}
+	v := max(float64(longest)*c.perCell, 0)
+	if s.N == 1 {
+		h.add(uint64(v), 1)
+		return
+	}
 	if s.Last() >= limit {
 		for i := range uint64(s.N) {
 			if due, ok := m.due(s.First + i*s.Stride); ok {
-				h.add(cells(s.At-due), 1)
+				h.add(uint64(max(float64(s.At-due)*c.perCell, 0)), 1)
 			}
 		}
 		return
 	}
-	if s.N == 1 {
-		h.add(cells(longest), 1)
-		return
-	}
-	shortest := s.At - seg.due(s.Last())
-	p1, s1 := place(cells(longest))
-	p2, s2 := place(cells(shortest))
-	if p1 == p2 && s1 == s2 {
-		h.add(cells(longest), s.N)
-		return
-	}
-	// In cells, as the times are an arithmetic series.
-	v := float64(longest) / float64(c.cell)
-	step := seg.interval * float64(s.Stride) / float64(c.cell)
-	for range s.N {
-		p, k := place(uint64(max(v, 0)))
-		h.page(p)[k%subs]++
-		v -= step
-	}
+	// In cells, the times are an arithmetic series: the records are counted
+	// place by place, not one by one.
+	step := seg.interval * float64(s.Stride) * c.perCell
 	h.n += uint64(s.N)
+	for left := s.N; left > 0; {
+		p, k := place(uint64(v))
+		n := left
+		if step > 0 && (p > 0 || k > 0) {
+			if low := v - float64(lowest(p, k)); low < step*float64(left) {
+				n = min(uint32(low/step)+1, left)
+			}
+		}
+		h.page(p)[k%subs] += n
+		left -= n
+		v = max(v-step*float64(n), 0)
+	}
 }
 
 // finish closes what is open at the end of load.

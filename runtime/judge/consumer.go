@@ -118,13 +118,15 @@ func (c *collector) moves(x *consumer, topic, partition int32, pos int64, t time
 	r := x.at(topic, partition)
 	was := r.undelivered()
 	if came {
-		parts := max(len(x.reads[topic]), 1)
-		rate := c.topicRate(topic)
-		if least := c.least(rate, parts); was && t-r.since > least {
-			x.gaps = append(x.gaps, gap{r.since, t, partition, least})
+		if was && t-r.since > c.short {
+			if least := c.least(c.topicRate(topic), len(x.reads[topic])); t-r.since > least {
+				x.gaps = append(x.gaps, gap{r.since, t, partition, least})
+			}
 		}
-		if least := c.least(rate, 1); x.waiting > 0 && t-x.allSince > least {
-			x.allGaps = append(x.allGaps, gap{x.allSince, t, -1, least})
+		if x.waiting > 0 && t-x.allSince > c.short {
+			if least := c.least(c.topicRate(topic), 1); t-x.allSince > least {
+				x.allGaps = append(x.allGaps, gap{x.allSince, t, -1, least})
+			}
 		}
 		r.since = t
 		x.allSince = t
@@ -193,8 +195,7 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 		}
 		c.latency(m, s, x.delayBy[s.Partition].second(s.At))
 	}
-	again := c.scratch[:0]
-	x.delivered.of(s.Producer, s.Source).set(s.First, s.Stride, s.N, func(seq uint64) { again = append(again, seq) })
+	again := x.delivered.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	c.scratch = again
 	if len(again) > 0 {
 		for _, q := range c.questions {
@@ -206,9 +207,9 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 		}
 	}
 	x.order.take(c, plan.RefConsumer, x.index, x.want.keyOrder, m, s, again)
-	for _, q := range c.questions {
-		if q.delivered != nil && q.index == x.index && q.kind == plan.RefConsumer && s.At <= q.win.at {
-			q.delivered.of(s.Producer, s.Source).set(s.First, s.Stride, s.N, ignore)
+	for _, q := range c.moments {
+		if q.index == x.index && s.At <= q.win.at {
+			q.delivered.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
 		}
 	}
 	c.moves(x, s.Topic, s.Partition, s.Offset+int64(s.N), s.At, true)
@@ -217,8 +218,8 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 
 // snapshot keeps a group's position for questions about a moment.
 func (c *collector) snapshot(x *consumer, s *record.Span, pos int64) {
-	for _, q := range c.questions {
-		if q.positions != nil && q.kind == plan.RefConsumer && q.index == x.index && s.At <= q.win.at {
+	for _, q := range c.moments {
+		if q.index == x.index && s.At <= q.win.at {
 			q.positions[[2]int32{s.Topic, s.Partition}] = pos
 		}
 	}
@@ -259,8 +260,7 @@ func (c *collector) audited(s *record.Span) {
 	}
 	t := c.topics[s.Topic]
 	m := c.producers[s.Producer].member(s.Source, c.plan)
-	again := c.scratch[:0]
-	t.audited.of(s.Producer, s.Source).set(s.First, s.Stride, s.N, func(seq uint64) { again = append(again, seq) })
+	again := t.audited.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	c.scratch = again
 	if len(again) > 0 {
 		for _, q := range c.questions {

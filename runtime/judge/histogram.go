@@ -42,6 +42,14 @@ func upper(page, sub int) uint64 {
 	return (uint64(sub+subs)+1)<<(page-1) - 1
 }
 
+// lowest is the smallest value that falls in the place, in cells.
+func lowest(page, sub int) uint64 {
+	if page == 0 {
+		return uint64(sub)
+	}
+	return uint64(sub+subs) << (page - 1)
+}
+
 func (h *histogram) page(i int) *[subs]uint32 {
 	for i >= len(h.pages) {
 		h.pages = append(h.pages, nil)

@@ -59,6 +59,9 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 			q := c.ask(t, j.frame)
 			j.questOf[t] = q
 			c.questions = append(c.questions, q)
+			if q.delivered != nil {
+				c.moments = append(c.moments, q)
+			}
 		}
 	}
 	c.elections(rec.Events)

@@ -108,10 +108,9 @@ func (m *member) rate() float64 {
 	return 0
 }
 
-// advance lets all records due by t come due. ended is called where the
-// schedule ends, changed when it turns to another segment. Of a segment that is
-// as fast as possible, what was accepted was due.
-func (m *member) advance(t time.Duration, due func(partition int32, at time.Duration), ended func(at time.Duration), changed func()) {
+// advance lets all records of a member that are due by t come due. Of a
+// segment that is as fast as possible, what was accepted was due.
+func (c *collector) advance(p *producer, m *member, t time.Duration) {
 	for m.at < len(m.sched) {
 		s := &m.sched[m.at]
 		limit := uint64(1<<63 - 1)
@@ -122,13 +121,13 @@ func (m *member) advance(t time.Duration, due func(partition int32, at time.Dura
 		switch {
 		case s.end:
 		case s.interval == 0:
-			m.run(s, min(limit, m.sentEnd), t, due)
+			p.comeDue(m, s, min(limit, m.sentEnd))
 		case over:
 			// What is left of the segment was due before the next began, give
 			// or take the rounding of clocks.
-			m.run(s, min(limit, m.next+1e6), forever, due)
+			p.comeDue(m, s, min(limit, m.next+1e6))
 		default:
-			m.run(s, limit, t, due)
+			p.comeDue(m, s, min(limit, s.NextAfter(t)))
 		}
 		if !over {
 			return
@@ -137,27 +136,43 @@ func (m *member) advance(t time.Duration, due func(partition int32, at time.Dura
 		n := &m.sched[m.at]
 		m.next = n.First
 		if n.end {
-			ended(n.At)
+			for i, k := range m.waiting {
+				if k > 0 {
+					c.endGap(p, int32(i), k, n.At, false)
+				}
+			}
 			m.floor = max(m.floor, n.First)
 			clear(m.waiting)
 		}
-		changed()
+		p.sumRate()
 	}
 }
 
-func (m *member) run(s *segment, limit uint64, t time.Duration, due func(int32, time.Duration)) {
-	n := s.Partitions
-	if len(m.waiting) < max(n, 1) {
-		m.waiting = append(m.waiting, make([]int64, max(n, 1)-len(m.waiting))...)
+// comeDue lets the records of a segment up to end (exclusive) come due.
+func (p *producer) comeDue(m *member, s *segment, end uint64) {
+	if end <= m.next {
+		return
 	}
-	for m.next < limit {
-		at := s.due(m.next)
-		if at > t {
-			return
+	parts := max(s.Partitions, 1)
+	if len(m.waiting) < parts {
+		m.waiting = append(m.waiting, make([]int64, parts-len(m.waiting))...)
+	}
+	n := end - m.next
+	p.allSilent.due(int64(n), func(k int64) time.Duration { return s.due(m.next + uint64(k)) })
+	if p.plan.Partitioner == "round_robin" {
+		// Partitions come by turns, so each gets its share at once.
+		for i := range min(n, uint64(parts)) {
+			k := m.part.Partition(m.next+i, parts)
+			share := int64((n - i + uint64(parts) - 1) / uint64(parts))
+			m.waiting[k] += share
+			p.silent[k].due(share, func(k int64) time.Duration { return s.due(m.next + i + uint64(k)*uint64(parts)) })
 		}
-		p := m.part.Partition(m.next, n)
-		m.waiting[p]++
-		due(p, at)
-		m.next++
+		m.next = end
+		return
+	}
+	for ; m.next < end; m.next++ {
+		k := m.part.Partition(m.next, parts)
+		m.waiting[k]++
+		p.silent[k].due(1, func(int64) time.Duration { return s.due(m.next) })
 	}
 }

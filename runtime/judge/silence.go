@@ -24,29 +24,24 @@ type silence struct {
 	since   time.Duration
 }
 
-func (s *silence) due(at time.Duration) {
-	if s.waiting == 0 {
-		s.since = at
+// due notes n records, of which the k-th (from 0) is due at at(k).
+func (s *silence) due(n int64, at func(k int64) time.Duration) {
+	if s.waiting <= 0 && s.waiting+n > 0 {
+		s.since = at(-s.waiting)
 	}
-	s.waiting++
+	s.waiting += n
 }
 
-// came notes n records at t; it gives the gap that ends.
-func (s *silence) came(n int64, t time.Duration) (from time.Duration, ok bool) {
-	from, ok = s.since, s.waiting > 0 && t > s.since
-	before := s.waiting
+// over notes that nobody waits any more for n records at t, because they came
+// or because they were given up. It gives the gap that ends.
+func (s *silence) over(n int64, t time.Duration, came bool) (from time.Duration, ok bool) {
+	before, from := s.waiting, s.since
 	s.waiting -= n
-	if before > 0 {
-		s.since = max(t, s.since)
+	ok = before > 0 && t > from && (came || s.waiting <= 0)
+	if came && before > 0 {
+		s.since = max(t, from)
 	}
 	return from, ok
-}
-
-// gaveUp notes n records that nobody waits for any more.
-func (s *silence) gaveUp(n int64, t time.Duration) (from time.Duration, ok bool) {
-	before := s.waiting
-	s.waiting -= n
-	return s.since, before > 0 && s.waiting <= 0 && t > s.since
 }
 
 // longest is the longest gap when all are cut to the parts. Gaps that are no

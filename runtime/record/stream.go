@@ -331,6 +331,25 @@ func (l *ConsumerLog) Delivered(topic string, partition int32, offset int64, id 
 	l.s.mu.Unlock()
 }
 
+// DeliveredRun says that n records were processed at the same moment: id and
+// those that follow it, stride apart, at consecutive offsets.
+func (l *ConsumerLog) DeliveredRun(topic string, partition int32, offset int64, id Identity, stride uint64, n int, at time.Duration) {
+	if n <= 0 {
+		return
+	}
+	if id.Producer >= len(l.s.w.plan.Producers) {
+		for i := range n {
+			l.Foreign(topic, partition, offset+int64(i), at)
+		}
+		return
+	}
+	x := Span{Op: OpDelivered, Member: l.member, Topic: int32(l.topics[topic]), Partition: partition,
+		Producer: int32(id.Producer), Source: int32(id.Member), First: id.Seq, Stride: max(stride, 1), N: uint32(n), Offset: offset, At: at}
+	l.s.mu.Lock()
+	l.s.add(&x)
+	l.s.mu.Unlock()
+}
+
 // Foreign says that something was delivered that is no record of this run.
 func (l *ConsumerLog) Foreign(topic string, partition int32, offset int64, at time.Duration) {
 	x := Span{Op: OpForeign, Member: l.member, Topic: int32(l.topics[topic]), Partition: partition,
@@ -370,18 +389,26 @@ type AuditLog struct {
 
 // Record says that the record stands in the log at offset.
 func (l *AuditLog) Record(offset int64, id Identity) {
-	l.add(offset, id, true)
+	l.add(offset, id, true, 1, 1)
+}
+
+// Run says that n records stand in the log at consecutive offsets: id and those
+// that follow it, stride apart.
+func (l *AuditLog) Run(offset int64, id Identity, stride uint64, n int) {
+	if n > 0 {
+		l.add(offset, id, true, max(stride, 1), n)
+	}
 }
 
 // Foreign says that something stands at offset that is no record of this run.
 func (l *AuditLog) Foreign(offset int64) {
-	l.add(offset, Identity{}, false)
+	l.add(offset, Identity{}, false, 1, 1)
 }
 
-func (l *AuditLog) add(offset int64, id Identity, known bool) {
-	x := Span{Op: OpForeign, Topic: int32(l.mark.Topic), Partition: l.mark.Partition, N: 1, Offset: offset}
+func (l *AuditLog) add(offset int64, id Identity, known bool, stride uint64, n int) {
+	x := Span{Op: OpForeign, Topic: int32(l.mark.Topic), Partition: l.mark.Partition, N: uint32(n), Offset: offset}
 	if known && id.Producer < len(l.s.w.plan.Producers) {
-		x.Op, x.Producer, x.Source, x.First, x.Stride = OpAudited, int32(id.Producer), int32(id.Member), id.Seq, 1
+		x.Op, x.Producer, x.Source, x.First, x.Stride = OpAudited, int32(id.Producer), int32(id.Member), id.Seq, stride
 	}
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()
