@@ -32,7 +32,8 @@ type Options struct {
 	Connect Connect
 	// Speed divides every duration and multiplies every rate; 0 means 1.
 	Speed float64
-	// Seed decides what the plan leaves to chance; 0 means the plan's own.
+	// Seed decides what the plan leaves to chance; 0 means the plan's own. The
+	// recorded plan has it.
 	Seed int64
 	// Folder is the run folder, which must not exist yet; its parents are
 	// made. It is needed by Run and optional for Up.

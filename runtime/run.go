@@ -95,7 +95,7 @@ func carryOut(ctx context.Context, p *plan.Plan, o Options, j judging) (res Resu
 		return res, r.because(err)
 	}
 	if len(liveExprs(p)) > 0 {
-		if r.claims, err = j(p, r.rec); err != nil {
+		if r.claims, err = j(r.p, r.rec); err != nil {
 			return res, r.because(err)
 		}
 	}
@@ -135,9 +135,13 @@ func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
 	if o.Speed == 0 {
 		o.Speed = 1
 	}
-	if o.Seed == 0 {
-		o.Seed = p.Scenario.Seed
+	if o.Seed != 0 && o.Seed != p.Scenario.Seed {
+		// Engine, clients and judge take the seed from the plan.
+		seeded := *p
+		seeded.Scenario.Seed = o.Seed
+		p = &seeded
 	}
+	o.Seed = p.Scenario.Seed
 	if o.TakeDown == 0 {
 		o.TakeDown = takeDownLimit
 	}

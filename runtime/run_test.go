@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -211,6 +213,22 @@ func TestSpeedDividesRealTime(t *testing.T) {
 		wantLines(t, "timeline", out.journal(record.KindFired, record.KindUndone), []string{
 			"10s fired event-1 → kafka-2", "15s undone event-1 → kafka-2",
 		})
+	})
+}
+
+func TestSeedGoesIntoTheRecordedPlan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFake(), small()
+		out := play(t, f, p, func(o *Options) { o.Seed = 99 })
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		if out.rec.Plan.Scenario.Seed != 99 || out.rec.Info.Seed != 99 || f.specs[0].Seed != 99 {
+			t.Errorf("got seeds %d, %d, %d; want 99 in plan, info and clients", out.rec.Plan.Scenario.Seed, out.rec.Info.Seed, f.specs[0].Seed)
+		}
+		if p.Scenario.Seed != 7 {
+			t.Errorf("got the caller's plan changed to seed %d, want 7", p.Scenario.Seed)
+		}
 	})
 }
 
@@ -539,6 +557,33 @@ func TestUpHoldsUntilInterrupted(t *testing.T) {
 		}
 		if m, _ := filepath.Glob(filepath.Join(t.TempDir(), "*")); len(m) != 0 {
 			t.Errorf("got files %v, want none", m)
+		}
+	})
+}
+
+// TestFullDisk writes evidence to a device that is always full: the run ends
+// with that error, healed, and its journal can be read.
+func TestFullDisk(t *testing.T) {
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip("there is no /dev/full here")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		o := f.options(t)
+		if err := os.MkdirAll(filepath.Join(o.Folder, record.DirEvidence), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink("/dev/full", filepath.Join(o.Folder, "evidence", "records.sfe")); err != nil {
+			t.Fatal(err)
+		}
+		p := small(plan.Event{Trigger: at(0.5), Actions: []plan.Action{{Verb: plan.Kill, Targets: []plan.Ref{broker(2)}}}})
+		res, err := Run(t.Context(), p, o)
+		var phase *PhaseError
+		if !errors.As(err, &phase) || phase.Phase != PhaseRun || !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("got error %v, want a full disk in phase run", err)
+		}
+		if res.Phase != PhaseHeal || f.closed != 1 || len(f.running) != 0 || f.state[NodeKey{"kafka", 2}] != processRunning {
+			t.Errorf("got phase %s, %d closings, members %v, states %v; want everything healed and down", res.Phase, f.closed, f.running, f.state)
 		}
 	})
 }
