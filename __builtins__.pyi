@@ -678,11 +678,11 @@ def kill(node: _Node | _Nodes | Sequence[_Node], *, restart_after: _Length | Non
     """Ends the process as SIGKILL does. Host and addresses stay, so peers see resets at once. Undone by start or restart_after."""
 def link(a: _Site, b: _Site, *, latency: _Length = "0s", jitter: _Length = "0s", loss: float = 0, bandwidth: str | float | None = None) -> None:
     """Sets the base condition of the path between two sites, the same each way."""
-def lose(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], *, loss: float, heal_after: _Length | None = None) -> _Action:
+def lose(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], loss: float, *, heal_after: _Length | None = None) -> _Action:
     """Loses packets on the path between two places. Undone by heal or heal_after."""
 minute: _Length
 """A minute: 2 * minute."""
-def move(topic: _Topic, *, placement: Mapping[int, Sequence[int]] | None = None, off: _Node | None = None, throttle: str | float | None = None) -> _Action:
+def move(topic: _Topic, placement: Mapping[int, Sequence[int]] | None = None, *, off: _Node | None = None, throttle: str | float | None = None) -> _Action:
     """Reassigns partitions to other brokers: by placement, or off one broker."""
 ms: _Length
 """A millisecond: 250 * ms."""
@@ -702,15 +702,15 @@ def producer(topic: _Topic, *, rate: float | Literal["max"] | str = 100, members
     """Declares load on a topic. Records are due on a schedule, whatever the cluster does; lateness is recorded. A restarted member sends again what was not acknowledged."""
 def report(measure: Any) -> None:
     """Tabulates a measure without judging it."""
-def resize(topic: _Topic, *, partitions: int) -> _Action:
+def resize(topic: _Topic, partitions: int) -> _Action:
     """Adds partitions to a topic."""
-def restart(node: _Node | _Nodes | Sequence[_Node], *, down_for: _Length) -> _Action:
+def restart(node: _Node | _Nodes | Sequence[_Node], down_for: _Length) -> _Action:
     """Stops a node in order, waits and starts it again."""
 def resume(node: _Node | _Nodes | Sequence[_Node] | _Event) -> _Action:
     """Lets a paused process go on."""
 def rule(claim: _Claim, *, why: str = "") -> None:
     """A claim that guards against cheating: broken, the run is VOID."""
-def scale(client: _Producer | _Consumer, *, members: int) -> _Action:
+def scale(client: _Producer | _Consumer, members: int) -> _Action:
     """Gives a producer or group more or fewer members."""
 def scenario(*, run_for: _Length, warmup: _Length = "5s", drain: _Length = "60s", seed: int = 1) -> None:
     """Sets the lengths of the run. Said once; run_for starts when load starts."""
@@ -722,13 +722,13 @@ def set_rate(producer: _Producer, rate: float) -> _Action:
     """Changes a producer's load."""
 def site(*, name: str | None = None) -> _Site:
     """Declares a place: data centre, country, office. Brokers and clients stand in sites; where nothing is said, all stand in one."""
-def slow(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], *, latency: _Length, jitter: _Length = "0s", heal_after: _Length | None = None) -> _Action:
+def slow(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], latency: _Length, *, jitter: _Length = "0s", heal_after: _Length | None = None) -> _Action:
     """Adds latency to the path between two places. Undone by heal or heal_after."""
 def start(node: _Node | _Nodes | Sequence[_Node] | _Event) -> _Action:
     """Starts what kill, stop or power_off took down."""
 def stop(node: _Node | _Nodes | Sequence[_Node], *, restart_after: _Length | None = None) -> _Action:
     """Shuts the process down in order, as SIGTERM does. Undone by start or restart_after."""
-def throttle(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], *, bandwidth: str | float, heal_after: _Length | None = None) -> _Action:
+def throttle(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], bandwidth: str | float, *, heal_after: _Length | None = None) -> _Action:
     """Limits the bandwidth of the path between two places. Undone by heal or heal_after."""
 def topic(cluster: _Cluster, *, partitions: int = 1, replicas: int = 1, min_insync: int = 1, config: Mapping[str, _Setting] | None = None, placement: Mapping[int, Sequence[int]] | None = None, name: str | None = None) -> _Topic:
     """Declares a topic, made before load starts."""

@@ -62,7 +62,7 @@ func Doc(word string) (text string, ok bool) {
 	}
 	names := docNames(table)
 	text = "there is no word " + word
-	if near, near_ := spell.Nearest(word, names); near_ {
+	if near, ok := spell.Nearest(word, names); ok {
 		text += "; did you mean " + near + "?"
 	}
 	return text, false

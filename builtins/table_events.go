@@ -76,7 +76,7 @@ func verbWords() []Word {
 			Example: `at("30s", power_off(kafka.broker(1), restart_after = "30s"))`,
 		},
 		{
-			Name: "restart", Kind: Function, Family: Verbs, Position: 1, Returns: TypeAction, run: runRestart,
+			Name: "restart", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: runRestart,
 			Params: []Param{node, {Name: "down_for", Type: TypeDuration, Required: true, Help: "how long it stays down"}}, Help: "Stops a node in order, waits and starts it again.",
 			Example: `at("30s", restart(kafka.broker(1), down_for = "10s"))`,
 		},
@@ -101,7 +101,7 @@ func verbWords() []Word {
 			Example: `at("30s", netsplit(kafka.broker(1), [kafka.broker(2), shop], heal_after = "20s"))`,
 		},
 		{
-			Name: "slow", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: onPathTo(plan.Slow),
+			Name: "slow", Kind: Function, Family: Verbs, Position: 3, Returns: TypeAction, run: onPathTo(plan.Slow),
 			Params: onPath(
 				Param{Name: "latency", Type: TypeDuration, Required: true, Help: "added to each packet, each way"},
 				Param{Name: "jitter", Type: TypeDuration, Default: "0s", Help: "varies the latency by up to this"},
@@ -109,12 +109,12 @@ func verbWords() []Word {
 			Help: "Adds latency to the path between two places. Undone by heal or heal_after.", Example: `at("30s", slow(dc1, dc2, latency = "200ms", heal_after = "20s"))`,
 		},
 		{
-			Name: "lose", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: onPathTo(plan.Lose),
+			Name: "lose", Kind: Function, Family: Verbs, Position: 3, Returns: TypeAction, run: onPathTo(plan.Lose),
 			Params: onPath(Param{Name: "loss", Type: TypeNumber, Required: true, In: between(0, 1), Help: "share of packets that are lost"}),
 			Help:   "Loses packets on the path between two places. Undone by heal or heal_after.", Example: `at("30s", lose(dc1, dc2, loss = 0.05, heal_after = "20s"))`,
 		},
 		{
-			Name: "throttle", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: onPathTo(plan.Throttle),
+			Name: "throttle", Kind: Function, Family: Verbs, Position: 3, Returns: TypeAction, run: onPathTo(plan.Throttle),
 			Params: onPath(Param{Name: "bandwidth", Type: TypeBandwidth, Required: true, Help: "bytes per second, such as \"1MB/s\""}),
 			Help:   "Limits the bandwidth of the path between two places. Undone by heal or heal_after.", Example: `at("30s", throttle(dc1, dc2, bandwidth = "1MB/s", heal_after = "20s"))`,
 		},
@@ -127,7 +127,7 @@ func verbWords() []Word {
 			Help: "Undoes everything that was done to paths.", Example: `at("60s", heal_all())`,
 		},
 		{
-			Name: "resize", Kind: Function, Family: Verbs, Position: 1, Returns: TypeAction, run: runResize,
+			Name: "resize", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: runResize,
 			Params: []Param{
 				{Name: "topic", Type: TypeTopic, Required: true, Help: "the topic to grow"},
 				{Name: "partitions", Type: TypeInt, Required: true, In: between(1, maxPartitions), Help: "how many it has then; Kafka cannot take partitions away"},
@@ -135,7 +135,7 @@ func verbWords() []Word {
 			Help: "Adds partitions to a topic.", Example: `at("30s", resize(orders, partitions = 12))`,
 		},
 		{
-			Name: "scale", Kind: Function, Family: Verbs, Position: 1, Returns: TypeAction, run: runScale,
+			Name: "scale", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: runScale,
 			Params: []Param{
 				{Name: "client", Type: TypeClient, Required: true, Help: "a producer or consumer"},
 				{Name: "members", Type: TypeInt, Required: true, In: between(0, maxMembers), Help: "how many members it has then; 0 stops it"},
@@ -177,7 +177,7 @@ func verbWords() []Word {
 			Help: "Holds a leader election.", Example: `at("60s", elect(orders))`,
 		},
 		{
-			Name: "move", Kind: Function, Family: Verbs, Position: 1, Returns: TypeAction, run: runMove,
+			Name: "move", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: runMove,
 			Params: []Param{
 				{Name: "topic", Type: TypeTopic, Required: true, Help: "whose replicas"},
 				{Name: "placement", Type: TypePlacement, Help: "the new replicas of partitions: {0: [2, 3, 4]}"},

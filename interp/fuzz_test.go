@@ -176,18 +176,16 @@ func BenchmarkLoadThousandLines(b *testing.B) {
 	}
 }
 
-func TestThousandLinesLoadQuickly(t *testing.T) {
+// TestThousandLinesAllocateLittle stands for the figure of 50 ms, which a test
+// on a busy machine cannot hold: what is superlinear shows here as well.
+func TestThousandLinesAllocateLittle(t *testing.T) {
 	files := moduleFS(t, thousandLines())
-	best := time.Hour
-	for range 5 {
-		begin := time.Now()
+	allocs := testing.AllocsPerRun(3, func() {
 		if _, err := interp.Load("chunk.star", interp.Options{FS: files}); err != nil {
 			t.Fatal(err)
 		}
-		best = min(best, time.Since(begin))
-	}
-	// The figure is 50 ms for the whole process; the race detector is slower.
-	if best > 500*time.Millisecond {
-		t.Errorf("got %v, want far less than that", best)
+	})
+	if allocs > 400_000 {
+		t.Errorf("got %.0f allocations, want at most 400000", allocs)
 	}
 }

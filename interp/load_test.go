@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"go.starlark.net/syntax"
 
 	"starfall/interp"
 	"starfall/interp/plan"
@@ -443,5 +446,44 @@ expect(shop.rate.during(a[0]).at_least(0))
 	want := "10s restart 1, 14s restart 2, 18s restart 3, 30s netsplit, 33s netsplit, 45s stop 3, 50s stop 2"
 	if s := strings.Join(got, ", "); s != want {
 		t.Errorf("got %s, want %s", s, want)
+	}
+}
+
+// TestStandardLibraryIsDocumented wants a docstring in every public function,
+// with a line for every parameter.
+func TestStandardLibraryIsDocumented(t *testing.T) {
+	names, err := fs.Glob(scenarios.Std(), "*.star")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("got %d files (%v), want some", len(names), err)
+	}
+	for _, name := range names {
+		src, err := fs.ReadFile(scenarios.Std(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := (&syntax.FileOptions{}).Parse(name, src, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stmt := range f.Stmts {
+			def, ok := stmt.(*syntax.DefStmt)
+			if !ok || strings.HasPrefix(def.Name.Name, "_") {
+				continue
+			}
+			doc := ""
+			if x, ok := def.Body[0].(*syntax.ExprStmt); ok {
+				if lit, ok := x.X.(*syntax.Literal); ok {
+					doc, _ = lit.Value.(string)
+				}
+			}
+			for _, p := range def.Params {
+				if b, ok := p.(*syntax.BinaryExpr); ok {
+					p = b.X
+				}
+				if id, ok := p.(*syntax.Ident); ok && !strings.Contains(doc, "\n      "+id.Name+": ") {
+					t.Errorf("%s: %s: got no line on the parameter %s", name, def.Name.Name, id.Name)
+				}
+			}
+		}
 	}
 }
