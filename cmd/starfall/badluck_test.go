@@ -273,7 +273,7 @@ func TestPortInUse(t *testing.T) {
 	}
 	p := start(t, lucky, "up", "s.star", "--port", port)
 	p.exit(4)
-	if !strings.Contains(p.errors(), "address already in use") || !strings.Contains(p.errors(), "choose another port: --port") {
+	if !strings.Contains(p.errors(), "in use by another program") || !strings.Contains(p.errors(), "choose another port: --port") {
 		t.Errorf("got no clear line about the port:\n%s", p.errors())
 	}
 	if p.stdout.Len() > 0 {

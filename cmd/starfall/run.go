@@ -300,8 +300,6 @@ func (f *runFlags) tellCell(e *env, c *cell, err error) {
 	switch {
 	case strings.Contains(text, "no space left"), strings.Contains(text, "file too large"), strings.Contains(text, "disk quota"):
 		fail.hint("the disk is full: free some, or choose another folder with --out DIR")
-	case strings.Contains(text, "address already in use"):
-		fail.hint("another program listens there; end it, or choose other ports")
 	}
 	if _, statErr := os.Stat(filepath.Join(c.folder, record.FilePlan)); statErr == nil {
 		fail.hint("what was recorded up to then is in %s", c.folder)

@@ -109,8 +109,8 @@ func upError(err error, port int) error {
 		return verdictCode(exitInterrupted)
 	}
 	f := &failure{code: exitEngine, err: err}
-	if strings.Contains(err.Error(), "address already in use") {
-		f.hint("another program listens there; choose another port: --port %d", port+100)
+	if port != 0 && strings.Contains(err.Error(), "in use") {
+		f.hint("choose another port: --port %d, or let the system choose: leave --port out", port+100)
 	}
 	return f
 }
