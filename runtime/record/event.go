@@ -32,7 +32,7 @@ type Kind string
 //	drain_limit   Name, Arriving                              it has not; Arriving: records still came in
 //	interrupted                                               the user broke off the run
 //	engine_error  Error                                       the engine failed
-//	closed                                                    the recording is whole; written by Close
+//	closed        Bytes                                       the recording is whole; written by Close
 const (
 	KindPhase        Kind = "phase"
 	KindFired        Kind = "fired"
@@ -91,6 +91,7 @@ type Event struct {
 	Unclean    bool           `json:"unclean,omitempty"`
 	Member     int            `json:"member,omitempty"`
 	Arriving   bool           `json:"arriving,omitempty"`
+	Bytes      int64          `json:"bytes,omitempty"` // of evidence
 }
 
 // journalHeader is the first line of journal.jsonl.

@@ -61,12 +61,13 @@ func (d diskFS) Create(name string) (io.WriteCloser, error) {
 
 // folder is a sink that writes a run folder.
 type folder struct {
-	fs   fileSystem
-	log  io.WriteCloser
-	evid io.WriteCloser
-	rows map[string]io.WriteCloser
-	zstd *zstd.Encoder
-	buf  []byte
+	fs      fileSystem
+	log     io.WriteCloser
+	evid    io.WriteCloser
+	rows    map[string]io.WriteCloser
+	zstd    *zstd.Encoder
+	buf     []byte
+	written int64 // bytes of evidence
 }
 
 // Create makes a run folder and starts a recording in it. The folder must not
@@ -148,9 +149,12 @@ func (f *folder) block(payload []byte) error {
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(b)-blockHeader))
 	binary.LittleEndian.PutUint32(b[12:], blockSum(b))
 	f.buf = b
+	f.written += int64(len(b))
 	_, err := f.evid.Write(b)
 	return err
 }
+
+func (f *folder) size() int64 { return f.written }
 
 // blockSum is the checksum of a block with its header.
 func blockSum(b []byte) uint32 {

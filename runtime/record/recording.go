@@ -38,8 +38,13 @@ type Recording struct {
 func (r *Recording) seal() {
 	sort.SliceStable(r.Events, func(i, j int) bool { return r.Events[i].At < r.Events[j].At })
 	for _, e := range r.Events {
-		if e.Kind == KindClosed {
-			r.Whole = true
+		if e.Kind != KindClosed {
+			continue
+		}
+		r.Whole = true
+		if st, err := os.Stat(r.path); r.path != "" && e.Bytes > 0 && (err != nil || st.Size() < e.Bytes) {
+			r.Whole = false
+			r.Cut = fmt.Sprintf("%s: shorter than the %d bytes that were written", fileEvidence, e.Bytes)
 		}
 	}
 	if !r.Whole && r.Cut == "" {

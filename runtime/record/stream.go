@@ -152,9 +152,14 @@ func (s *stream) accept(x *Span) {
 	if x.At < 0 && at != x.At {
 		at -= coarse
 	}
-	if o.live && o.span.At == at && x.First == o.span.First+uint64(o.span.N) {
+	end := o.span.First + uint64(o.span.N)
+	if o.live && o.span.At == at && x.First == end {
 		o.span.N += x.N
 		return
+	}
+	if x.First < end {
+		// Sent again: the end of the first attempt is to stand before it.
+		s.settle()
 	}
 	s.write(o)
 	o.span = *x

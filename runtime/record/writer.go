@@ -17,6 +17,7 @@ type sink interface {
 	block(payload []byte) error
 	journal(lines []byte) error
 	series(name string, head string, rows []byte) error
+	size() int64 // of the blocks so far
 	close() error
 }
 
@@ -343,7 +344,7 @@ func (w *Writer) Close(at time.Duration) error {
 	w.Flush()
 	w.flushMu.Lock()
 	defer w.flushMu.Unlock()
-	w.Event(Event{At: at, Kind: KindClosed})
+	w.Event(Event{At: at, Kind: KindClosed, Bytes: w.out.size()})
 	w.mu.Lock()
 	w.closed = true
 	w.mu.Unlock()
