@@ -28,6 +28,7 @@ type journal struct {
 	to      sink // nil: nothing is recorded
 	held    []heldEvent
 	flowing bool
+	over    bool // what clusters do while they are taken down is of no interest
 	leaders map[partitionKey]int32
 }
 
@@ -82,6 +83,13 @@ func (j *journal) flow() {
 	j.held, j.flowing = nil, true
 }
 
+// end leaves out changes from now on: the clusters are taken down.
+func (j *journal) end() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.over = true
+}
+
 // change writes what a cluster did by itself, once load has started. Left out
 // are Kafka's own topics, and changes of in-sync sets, which samples have.
 func (j *journal) change(c Change) {
@@ -108,7 +116,7 @@ func (j *journal) change(c Change) {
 		}
 		j.leaders[key] = e.To
 	}
-	flowing := j.flowing
+	flowing := j.flowing && !j.over
 	if flowing {
 		j.write(c.At, e)
 	}

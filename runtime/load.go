@@ -30,6 +30,7 @@ type load struct {
 	mu      sync.Mutex // guards members' fields and begun
 	begun   bool
 	stopped bool // no producer starts any more
+	gone    bool // everything was crashed: what comes up now is crashed at once
 }
 
 // logs gives each member its part of the recording.
@@ -197,8 +198,15 @@ func (l *load) run(ctx context.Context, c *client, n int) error {
 		return fmt.Errorf("%s-%d: %w", c.name, n, err)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	m.run, m.crashed = started, false
+	gone := l.gone
+	if !gone {
+		m.run, m.crashed = started, false
+	}
+	l.mu.Unlock()
+	if gone {
+		started.Crash()
+		return fmt.Errorf("%s-%d: the run is being taken down", c.name, n)
+	}
 	return nil
 }
 
@@ -442,7 +450,7 @@ func (l *load) stop(ctx context.Context, producers bool) error {
 // crashAll ends every member that still runs, at once.
 func (l *load) crashAll() {
 	l.mu.Lock()
-	l.stopped = true
+	l.stopped, l.gone = true, true
 	var runs []Member
 	for _, c := range l.clients {
 		for _, m := range c.members {

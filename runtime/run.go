@@ -310,6 +310,7 @@ func (r *run) close(ctx context.Context, panicked any, err error) error {
 		r.clock.set(time.Now()) // load never started: the end is the zero
 	}
 	r.journal.flow()
+	r.journal.end()
 	ctx = context.WithoutCancel(ctx)
 	// Nothing that uses the clusters may outlive them.
 	r.stopHard(nil)

@@ -414,6 +414,43 @@ func TestDeafEngine(t *testing.T) {
 	})
 }
 
+// TestChanges tells which of the clusters' own doings get into the journal.
+func TestChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		change := func(after time.Duration, c Change) {
+			time.AfterFunc(after, func() {
+				c.Cluster = "kafka"
+				f.observe(c)
+			})
+		}
+		f.upDelay, f.loadDelay = time.Second, 100*time.Millisecond
+		leader := func(node int32, epoch int32) Change {
+			return Change{Kind: ChangeLeader, Topic: "orders", Part: 1, Node: node, Epoch: epoch}
+		}
+		change(1050*time.Millisecond, leader(2, 1)) // before load starts
+		change(4*time.Second, leader(0, 2))
+		change(5*time.Second, Change{Kind: ChangeUnclean, Topic: "orders", Part: 1, Node: 3, Epoch: 3})
+		change(6*time.Second, Change{Kind: ChangeLeader, Topic: "__consumer_offsets", Node: 1})
+		change(7*time.Second, Change{Kind: ChangeISR, Topic: "orders", Text: "isr"})
+		change(8*time.Second, Change{Kind: ChangeFenced, Node: 2, Text: "kafka-2 fenced"})
+		out := play(t, f, small())
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		var got []string
+		for _, e := range out.rec.Events {
+			switch e.Kind {
+			case record.KindElection:
+				got = append(got, fmt.Sprintf("%d → %d, epoch %d, unclean %v", e.From, e.To, e.Epoch, e.Unclean))
+			case record.KindCluster:
+				got = append(got, e.What)
+			}
+		}
+		wantLines(t, "changes", got, []string{"2 → -1, epoch 2, unclean false", "-1 → 3, epoch 3, unclean true", "kafka-2 fenced"})
+	})
+}
+
 func TestContextEndsRunAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
