@@ -1,0 +1,205 @@
+// This file defines the answers that are one number: late, counts of
+// happenings, alarms, and how an action went.
+
+package judge
+
+import (
+	"math"
+	"time"
+
+	"starfall/interp/plan"
+	"starfall/runtime/record"
+)
+
+// single answers measures of which there is one number.
+func (j *judging) single(t *plan.Term) answer {
+	w, err := j.frame.resolve(t.Windows)
+	if err != nil {
+		return none("%v", err)
+	}
+	if w.isAt {
+		w.parts = w.parts.and(pieces{{-forever, w.at}})
+	}
+	switch t.Subject.Kind {
+	case plan.RefProducer:
+		return j.late(t, w)
+	case plan.RefConsumer:
+		x := j.consumer(t.Subject.Name)
+		if x == nil {
+			return none("%s: nothing recorded", t.Subject.Name)
+		}
+		if len(x.changes) == 0 {
+			return none("the group never had an assignment")
+		}
+		return count(x.rebalances(), w)
+	case plan.RefTopic:
+		i, ok := j.byName[t.Subject.Name]
+		if !ok || len(j.topics[i].leaders) == 0 && !j.info.Elections {
+			return none("%s: no sample", t.Subject.Name)
+		}
+		if t.Measure == "unclean_elections" {
+			return count(j.topics[i].unclean, w)
+		}
+		return count(j.topics[i].changes, w)
+	case plan.RefCluster:
+		for _, c := range j.clusters {
+			if c.plan.Name == t.Subject.Name && c.samples > 0 {
+				return count(c.changes, w)
+			}
+		}
+		return none("%s: no sample", t.Subject.Name)
+	case plan.RefAlarm:
+		return j.alarm(t, w)
+	case plan.RefEvent:
+		return j.ofEvent(t)
+	}
+	return none("%s: nothing recorded", t.Subject.Name)
+}
+
+func count(list []happening, w window) answer {
+	n := number{partition: -1}
+	for _, h := range list {
+		if w.parts.has(h.at) {
+			if n.v == 0 {
+				at := h.at
+				n.at, n.partition, n.note = &at, h.partition, h.what
+			}
+			n.v++
+		}
+	}
+	return answer{numbers: []number{n}}
+}
+
+func (j *judging) late(t *plan.Term, w window) answer {
+	p := j.producer(t.Subject.Name)
+	if p == nil {
+		return none("%s: nothing recorded", t.Subject.Name)
+	}
+	late, sent := float64(p.lateN), float64(p.sentN)
+	if !w.parts.all() {
+		late, sent = 0, 0
+		for _, x := range w.parts.and(pieces{{0, j.frame.end}}) {
+			late += float64(p.late.sum(x.from, x.to))
+			sent += float64(p.sent.sum(x.from, x.to))
+		}
+	}
+	if sent == 0 {
+		return none("%s: no record was sent in the window", t.Subject.Name)
+	}
+	return answer{numbers: []number{{partition: -1, v: late / sent}}}
+}
+
+// alarm answers raised, lasted and raised_at.
+func (j *judging) alarm(t *plan.Term, w window) answer {
+	var raised []happening
+	var lasted time.Duration
+	var since time.Duration
+	up := false
+	down := func(at time.Duration) {
+		for _, p := range w.parts {
+			if from, to := max(since, p.from), min(at, p.to); from < to {
+				lasted += to - from
+			}
+		}
+		up = false
+	}
+	for _, e := range j.events {
+		if e.Name != t.Subject.Name {
+			continue
+		}
+		switch {
+		case e.Kind == record.KindAlarmRaised && !up:
+			up, since = true, e.At
+			if w.parts.has(e.At) {
+				raised = append(raised, happening{e.At, -1, ""})
+			}
+		case e.Kind == record.KindAlarmCleared && up:
+			down(e.At)
+		}
+	}
+	if up {
+		down(j.frame.end)
+	}
+	switch t.Measure {
+	case "lasted":
+		n := number{partition: -1, v: lasted.Seconds()}
+		if len(raised) > 0 {
+			n.at = &raised[0].at
+		}
+		return answer{numbers: []number{n}}
+	case "raised_at":
+		if len(raised) == 0 {
+			return answer{numbers: []number{{partition: -1, v: math.Inf(1)}}}
+		}
+		return answer{numbers: []number{{partition: -1, v: raised[0].at.Seconds(), at: &raised[0].at}}}
+	}
+	n := number{partition: -1, v: float64(len(raised))}
+	if len(raised) > 0 {
+		n.at = &raised[0].at
+	}
+	return answer{numbers: []number{n}}
+}
+
+// recoverFor is how long the rate has to be back.
+const recoverFor = 5 * time.Second
+
+// ofEvent answers took and recovered.
+func (j *judging) ofEvent(t *plan.Term) answer {
+	e, ok := j.frame.edges[t.Subject.Name]
+	if !ok || !e.proved {
+		return none("%s never took effect", t.Subject.Name)
+	}
+	if t.Measure == "took" {
+		type key struct{ occurrence, action int }
+		fired := map[key]time.Duration{}
+		n := number{partition: -1}
+		for _, x := range j.events {
+			if x.Name != t.Subject.Name {
+				continue
+			}
+			k := key{x.Occurrence, x.Action}
+			switch x.Kind {
+			case record.KindFired:
+				fired[k] = x.At
+			case record.KindEffect:
+				if from, ok := fired[k]; ok && (x.At-from).Seconds() >= n.v {
+					at := from
+					n.v, n.at = (x.At - from).Seconds(), &at
+				}
+			}
+		}
+		return answer{numbers: []number{n}}
+	}
+	var total ticks
+	for _, p := range j.producers {
+		for i, n := range p.acked {
+			total.add(time.Duration(i)*tick, n)
+		}
+	}
+	from := (j.frame.warmup + time.Second - 1).Truncate(time.Second)
+	to := e.start.Truncate(time.Second)
+	if to <= from {
+		return none("no whole second between the warm-up and %s", t.Subject.Name)
+	}
+	before := float64(total.sum(from, to)) / (to - from).Seconds()
+	if before == 0 {
+		return none("nothing was acknowledged before %s", t.Subject.Name)
+	}
+	good := time.Duration(0)
+	start := (e.start + time.Second - 1).Truncate(time.Second)
+	for s := start; s+time.Second <= j.frame.last(); s += time.Second {
+		if float64(total.sum(s, s+time.Second)) < 0.9*before {
+			good = 0
+			continue
+		}
+		if good += time.Second; good >= recoverFor {
+			back := s + time.Second - recoverFor
+			v := max((back - e.start).Seconds(), 0)
+			if back == start {
+				v = 0 // the rate never fell
+			}
+			return answer{numbers: []number{{partition: -1, v: v, at: &back}}}
+		}
+	}
+	return answer{numbers: []number{{partition: -1, v: math.Inf(1), note: "not by the end of the run"}}}
+}
