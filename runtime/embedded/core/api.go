@@ -245,6 +245,7 @@ type GroupTimers interface {
 //	Stop(node, done func())                    controlled shutdown; done when the process has ended
 //	Start(node)                                OnUp is called when it listens
 //	SetPaths(func(from, to int32) Path)        state of the network between nodes, replaced whole
+//	Passes(from, to) bool                      whether a packet sent now would reach the other's host
 //	Nodes() []NodeState
 //	ActiveController() (int32, bool)
 //	Partitions(viewer int32) []PartitionState  as a node's metadata has them; 0: the most advanced controller's

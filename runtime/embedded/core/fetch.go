@@ -19,6 +19,7 @@ type clientFetch struct {
 	req      *kmsg.FetchRequest
 	reply    func(kmsg.Response)
 	replicas []*replica // where it is parked
+	timeout  *timer
 	checking bool
 	done     bool
 }
@@ -42,7 +43,7 @@ func (b *broker) fetch(from ClientConn, req *kmsg.FetchRequest, reply func(kmsg.
 	for _, r := range f.replicas {
 		r.parked = append(r.parked, f)
 	}
-	b.n.after(time.Duration(req.MaxWaitMillis)*time.Millisecond, f.answer)
+	f.timeout = b.n.timer(time.Duration(req.MaxWaitMillis)*time.Millisecond, f.answer)
 }
 
 func (f *clientFetch) topicName(t *kmsg.FetchRequestTopic) string {
@@ -139,6 +140,7 @@ func (f *clientFetch) check() {
 // drop takes a fetch out of where it is parked, without an answer.
 func (f *clientFetch) drop() {
 	f.done = true
+	f.timeout.stop()
 	delete(f.b.fetches, f)
 	for _, r := range f.replicas {
 		if i := slices.Index(r.parked, f); i >= 0 {

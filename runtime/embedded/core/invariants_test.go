@@ -4,6 +4,7 @@ package core
 // whatever happens.
 
 import (
+	"flag"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 )
+
+// schedules is how many random schedules are tried; more find rarer things.
+var schedules = flag.Int("schedules", 60, "random fault schedules to try")
 
 // chaos is one schedule: a cluster, its load, and the invariants as they are watched.
 type chaos struct {
@@ -219,10 +223,7 @@ func runChaos(t testing.TB, seed uint64, unclean bool) *chaos {
 }
 
 func TestInvariantsUnderRandomFaults(t *testing.T) {
-	seeds := 200
-	if testing.Short() {
-		seeds = 30
-	}
+	seeds := *schedules
 	acked := 0
 	for seed := range uint64(seeds) {
 		c := runChaos(t, seed, false)

@@ -68,15 +68,17 @@ type conn struct {
 	back     stream // to → from
 	waiting  []*call
 	pending  []*call // sent or waiting, in order
+	watchAt  time.Duration
 }
 
-// call is one request on its way and, unless oneWay, its answer.
+// call is one request on its way, and its answer.
 type call struct {
-	conn    *conn
-	req     any
-	size    int
-	done    func(resp any, err error)
-	settled bool
+	conn     *conn
+	req      any
+	size     int
+	done     func(resp any, err error)
+	deadline time.Duration // 0 for none
+	settled  bool
 }
 
 // stream is one direction of a connection. Packets keep their order. While the path
@@ -182,13 +184,39 @@ func (n *node) call(to int32, ch channel, req any, size int, timeout time.Durati
 		c.waiting = append(c.waiting, k)
 	}
 	if timeout > 0 {
-		n.after(timeout, func() {
-			if !k.settled {
+		k.deadline = n.w.now + timeout
+		c.watch(k.deadline)
+	}
+}
+
+// watch makes sure that the connection looks at its calls when the first of them times
+// out. One timer serves all, because a busy connection has thousands of calls in that time.
+func (c *conn) watch(deadline time.Duration) {
+	if c.watchAt != 0 && c.watchAt <= deadline {
+		return
+	}
+	c.watchAt = deadline
+	c.from.after(deadline-c.w.now, func() {
+		if c.closed || c.watchAt != deadline {
+			return
+		}
+		c.watchAt = 0
+		first := time.Duration(0)
+		for _, k := range slices.Clone(c.pending) {
+			switch {
+			case k.deadline == 0:
+			case k.deadline <= c.w.now:
 				k.settle(nil, errTimedOut)
 				c.close()
+				return
+			case first == 0 || k.deadline < first:
+				first = k.deadline
 			}
-		})
-	}
+		}
+		if first > 0 {
+			c.watch(first)
+		}
+	})
 }
 
 func (k *call) settle(resp any, err error) {

@@ -17,6 +17,7 @@ type produceState struct {
 	reply   func(kmsg.Response)
 	waiting []produceWait
 	sent    bool // every partition has been looked at
+	timeout *timer
 	done    bool
 }
 
@@ -70,7 +71,7 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 		return
 	}
 	s.sent = true
-	b.n.after(time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond, func() {
+	s.timeout = b.n.timer(time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond, func() {
 		if s.done {
 			return
 		}
@@ -90,6 +91,7 @@ const codePending int16 = -100
 
 func (b *broker) finishProduce(from ClientConn, s *produceState) {
 	s.done = true
+	s.timeout.stop()
 	seen := map[int32]bool{}
 	for _, t := range s.resp.Topics {
 		for _, p := range t.Partitions {
@@ -244,19 +246,16 @@ func (g groupStorage) Append(partition int32, records []GroupRecord, done func(e
 		done(0)
 		return
 	}
-	settled := false
+	var timeout *timer
 	w := r.wait(bt.last+1, func(code int16) {
-		settled = true
+		timeout.stop()
 		done(code)
 		b.groupTimers()
 	})
-	b.n.after(b.n.cfg.ms("offsets.commit.timeout.ms"), func() {
-		if !settled {
-			settled = true
-			r.forget(w)
-			done(codeRequestTimedOut)
-			b.groupTimers()
-		}
+	timeout = b.n.timer(b.n.cfg.ms("offsets.commit.timeout.ms"), func() {
+		r.forget(w)
+		done(codeRequestTimedOut)
+		b.groupTimers()
 	})
 }
 

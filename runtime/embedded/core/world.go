@@ -233,6 +233,28 @@ func (n *node) after(d time.Duration, fn func()) {
 	heap.Push(&n.w.queue, event{at: n.w.now + max(d, 0), seq: n.w.seq, node: n, inc: n.incarnation, fn: fn})
 }
 
+// timer is a scheduled call that can be taken back; what it holds is free then, although
+// its place in the queue stays until its time.
+type timer struct{ fn func() }
+
+func (t *timer) stop() {
+	if t != nil {
+		t.fn = nil
+	}
+}
+
+// timer is after for what mostly does not come to pass, such as timeouts.
+func (n *node) timer(d time.Duration, fn func()) *timer {
+	t := &timer{fn}
+	n.after(d, func() {
+		if fn := t.fn; fn != nil {
+			t.fn = nil
+			fn()
+		}
+	})
+	return t
+}
+
 // run executes fn, or keeps it until the process resumes.
 func (n *node) run(fn func()) {
 	switch {
