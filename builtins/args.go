@@ -50,7 +50,7 @@ func (e *Env) builtin(w *Word, recv starlark.Value) *starlark.Builtin {
 }
 
 func (c *call) do(pos starlark.Tuple, named []starlark.Tuple) starlark.Value {
-	if c.env.loading > 0 && c.word.Family != Selectors && c.word.Family != Windows && c.word.Name != "param" {
+	if c.env.loading > 0 && c.word.Family != Selectors && c.word.Family != Windows {
 		c.errorAt(c.at.pos, "a loaded file declares nothing by itself", "put it into a function that the scenario calls")
 		return standIn{}
 	}

@@ -13,6 +13,8 @@ import (
 	"starfall/internal/spell"
 )
 
+//go:generate go test -run TestGeneratedFilesAreFresh -update .
+
 //go:embed intro.md
 var intro string
 

@@ -173,4 +173,6 @@ func (c chunk) match(t *testing.T, want map[int][]*regexp.Regexp, p interp.Probl
 	t.Errorf("%s:%d: unexpected: %s", c.file, c.at(line), p)
 }
 
-func TestErrors(t *testing.T) { runChunks(t) }
+// TestErrors runs the chunks. Each text of an error in the code of the language
+// must be caused by one of them.
+func TestErrors(t *testing.T) { wantAllMessages(t, strings.Join(runChunks(t), "\n")) }

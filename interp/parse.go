@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.starlark.net/syntax"
@@ -102,46 +103,51 @@ func tooDeep(f *syntax.File) (at syntax.Position, found bool) {
 type slip struct {
 	pattern string
 	hint    string
+	rx      *regexp.Regexp
 }
 
-// slips is in order: the first that fits is told.
-func slips() []slip {
-	return []slip{
-		{"^\ufeff", "the file begins with a byte order mark; save it as plain UTF-8"},
-		{`[“”„‘’]`, `use straight quotes: "`},
-		{`^\s*class\b`, "there are no classes; struct(a = 1) makes a value with fields"},
-		{`^\s*(try|except|finally|raise)\b`, "there are no exceptions; fail(\"why\") ends the evaluation"},
-		{`^\s*(import|from)\b`, `files are loaded by load("//lib/faults.star", "rolling")`},
-		{`^\s*with\b`, "there is no with; nothing is opened in a scenario"},
-		{`^\s*(global|nonlocal)\b`, "a function cannot rebind a global; let it return the value"},
-		{`^\s*(assert)\b`, "what must hold in the run is said by expect(…)"},
-		{`^\s*(async|await)\b|\b(yield|async|await)\b`, "a scenario is evaluated before the run; what happens in time is said by at, every and when"},
-		{`^\s*del\b`, "there is no del; d.pop(key) takes an entry from a dict"},
-		{`^\s*else\s+if\b`, "say elif"},
-		{`^\s*(switch|match|case)\s+\S.*:`, "branch with if and elif, or look the value up in a dict"},
-		{`\bis\b`, "there is no is; compare with =="},
-		{`\b[fF]["']`, `there are no f-strings: say "%s of %d" % (a, b), or "{} of {}".format(a, b)`},
-		{`\*\*\s*[\w(]`, "there is no ** for powers: say x * x"},
-		{`:=`, "there is no :=; assign on a line of its own"},
-		{`->`, "types are not written in a scenario: def f(a, b):"},
-		{`\+\+|--\s*$`, "there is no ++: say x = x + 1"},
-		{`&&`, "say and; for claims, both(a, b)"},
-		{`\|\|`, "say or; for claims, either(a, b)"},
-		{`(^|[^=!<>])![^=]`, "say not; for claims, no(claim)"},
-		{`<>`, "say !="},
-		{`;`, "one statement a line"},
-		{`\b\d+(\.\d+)?(ms|s|m|h)\b`, `a duration is a string, as in "30s", or a product, as in 30 * second`},
-		{`\b\d+(B|KB|MB|GB)\b`, `a size is a string, as in "4KB", or a product, as in 4 * KB`},
-		{`//`, "a comment begins with #"},
-		{`^\s*\w+\s*:\s*\w+\s*=`, "types are not written in a scenario: x = 1"},
+// slips is in order: the first that fits is told. It is compiled when the first
+// syntax error asks.
+var slips = sync.OnceValue(func() []slip {
+	list := []slip{
+		{pattern: "^\ufeff", hint: "the file begins with a byte order mark; save it as plain UTF-8"},
+		{pattern: `[“”„‘’]`, hint: `use straight quotes: "`},
+		{pattern: `^\s*class\b`, hint: "there are no classes; struct(a = 1) makes a value with fields"},
+		{pattern: `^\s*(try|except|finally|raise)\b`, hint: "there are no exceptions; fail(\"why\") ends the evaluation"},
+		{pattern: `^\s*(import|from)\b`, hint: `files are loaded by load("//lib/faults.star", "rolling")`},
+		{pattern: `^\s*with\b`, hint: "there is no with; nothing is opened in a scenario"},
+		{pattern: `^\s*(global|nonlocal)\b`, hint: "a function cannot rebind a global; let it return the value"},
+		{pattern: `^\s*(assert)\b`, hint: "what must hold in the run is said by expect(…)"},
+		{pattern: `^\s*(async|await)\b|\b(yield|async|await)\b`, hint: "a scenario is evaluated before the run; what happens in time is said by at, every and when"},
+		{pattern: `^\s*del\b`, hint: "there is no del; d.pop(key) takes an entry from a dict"},
+		{pattern: `^\s*else\s+if\b`, hint: "say elif"},
+		{pattern: `^\s*(switch|match|case)\s+\S.*:`, hint: "branch with if and elif, or look the value up in a dict"},
+		{pattern: `\bis\b`, hint: "there is no is; compare with =="},
+		{pattern: `\b[fF]["']`, hint: `there are no f-strings: say "%s of %d" % (a, b), or "{} of {}".format(a, b)`},
+		{pattern: `\*\*\s*[\w(]`, hint: "there is no ** for powers: say x * x"},
+		{pattern: `:=`, hint: "there is no :=; assign on a line of its own"},
+		{pattern: `->`, hint: "types are not written in a scenario: def f(a, b):"},
+		{pattern: `\+\+|--\s*$`, hint: "there is no ++: say x = x + 1"},
+		{pattern: `&&`, hint: "say and; for claims, both(a, b)"},
+		{pattern: `\|\|`, hint: "say or; for claims, either(a, b)"},
+		{pattern: `(^|[^=!<>])![^=]`, hint: "say not; for claims, no(claim)"},
+		{pattern: `<>`, hint: "say !="},
+		{pattern: `;`, hint: "one statement a line"},
+		{pattern: `\b\d+(\.\d+)?(ms|s|m|h)\b`, hint: `a duration is a string, as in "30s", or a product, as in 30 * second`},
+		{pattern: `\b\d+(B|KB|MB|GB)\b`, hint: `a size is a string, as in "4KB", or a product, as in 4 * KB`},
+		{pattern: `//`, hint: "a comment begins with #"},
+		{pattern: `^\s*\w+\s*:\s*\w+\s*=`, hint: "types are not written in a scenario: x = 1"},
 	}
-}
+	for i := range list {
+		list[i].rx = regexp.MustCompile(list[i].pattern)
+	}
+	return list
+})
 
 // syntaxHint adds to a parser's message what a beginner may have meant.
 func syntaxHint(msg, line string) (message, suggestion string) {
 	for _, s := range slips() {
-		rx := regexp.MustCompile(s.pattern)
-		if at := rx.FindStringIndex(line); at != nil && !inString(line, at[0]) {
+		if at := s.rx.FindStringIndex(line); at != nil && !inString(line, at[0]) {
 			return msg, s.hint
 		}
 	}
