@@ -41,8 +41,8 @@ func growing(name string) bool {
 	return false
 }
 
-// instrument replaces, in a tree that is only compiled, operators and
-// attributes by calls that check sizes first. Positions stay. It gives the
+// instrument replaces operators and attributes by calls that check sizes first.
+// Positions stay. It gives the
 // places where it cannot: x() *= y would have to call x twice.
 func instrument(f *syntax.File) (refused []syntax.Position) {
 	syntax.Walk(f, func(n syntax.Node) bool {
@@ -90,17 +90,23 @@ func rewrite(x syntax.Expr) syntax.Expr {
 		if !grows(x.Op) {
 			return x
 		}
-		fn := &syntax.Ident{NamePos: x.OpPos, Name: binaryName + x.Op.String()}
-		return &syntax.CallExpr{Fn: fn, Lparen: x.OpPos, Args: []syntax.Expr{x.X, x.Y}, Rparen: x.OpPos}
+		return checkedCall(x, binaryName+x.Op.String(), x.OpPos, x.X, x.Y)
 	case *syntax.DotExpr:
 		if !growing(x.Name.Name) {
 			return x
 		}
-		fn := &syntax.Ident{NamePos: x.Dot, Name: attrName}
 		name := &syntax.Literal{Token: syntax.STRING, TokenPos: x.Name.NamePos, Raw: `"` + x.Name.Name + `"`, Value: x.Name.Name}
-		return &syntax.CallExpr{Fn: fn, Lparen: x.Dot, Args: []syntax.Expr{x.X, name}, Rparen: x.Dot}
+		return checkedCall(x, attrName, x.Dot, x.X, name)
 	}
 	return x
+}
+
+// checkedCall calls fn in the place of x. It spans what x spans, and errors
+// are at x's operator.
+func checkedCall(x syntax.Expr, fn string, at syntax.Position, args ...syntax.Expr) syntax.Expr {
+	start, end := x.Span()
+	end.Col-- // a call ends behind its parenthesis
+	return &syntax.CallExpr{Fn: &syntax.Ident{NamePos: start, Name: fn}, Lparen: at, Args: args, Rparen: end}
 }
 
 func rewriteAll(list []syntax.Expr) {

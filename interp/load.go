@@ -170,20 +170,13 @@ func (l *loader) compile(name, text string, via *plan.Pos) (*starlark.Program, *
 		return nil, nil, false
 	}
 	l.env.AddSource(builtins.NewSource(name, text, f))
-	// A second tree is compiled, in which operators that may grow without
-	// bound are calls; the first one keeps the positions.
-	g, err := dialect().Parse(name, text, 0)
-	if err != nil {
-		l.add(plan.Pos{File: name}, err.Error(), "")
-		return nil, nil, false
-	}
-	if refused := instrument(g); len(refused) > 0 {
+	if refused := instrument(f); len(refused) > 0 {
 		for _, p := range refused {
 			l.add(planPos(p), "the left side of an assignment such as *= contains a call", "say x = …, then x *= y")
 		}
 		return nil, nil, false
 	}
-	prog, err := starlark.FileProgram(g, l.words.Has)
+	prog, err := starlark.FileProgram(f, l.words.Has)
 	if err != nil {
 		var list resolve.ErrorList
 		if !errors.As(err, &list) {
@@ -191,14 +184,13 @@ func (l *loader) compile(name, text string, via *plan.Pos) (*starlark.Program, *
 			return nil, nil, false
 		}
 		for _, x := range list {
-			message, suggestion := resolverHint(x.Msg, l.names(g))
+			message, suggestion := resolverHint(x.Msg, l.names(f))
 			pos := planPos(x.Pos)
 			pos.Via = via
 			l.add(pos, message, suggestion)
 		}
 		return nil, nil, false
 	}
-	f.Module = g.Module
 	return prog, f, true
 }
 
