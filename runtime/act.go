@@ -112,7 +112,7 @@ func (r *run) prepare(ctx context.Context, e *effect) (func(context.Context) (Pr
 		e.targets = labels(keys, r.nodes.label)
 		signal, _ := signals(a.Verb)
 		return func(ctx context.Context) (Proof, error) {
-			proof, refused, err := r.signal(ctx, keys, signal, false)
+			proof, refused, err := r.signal(ctx, keys, signal)
 			for _, k := range keys {
 				if !refused[k] {
 					e.nodes = append(e.nodes, k)
@@ -337,25 +337,36 @@ func (r *run) restore(ctx context.Context, cluster string, a plan.Action, before
 }
 
 // signal sends a signal to nodes, all at once. The proof is of the first to
-// show its effect, or of the last. Refused are the nodes in a state in which
-// the signal makes no sense, to which it was not sent.
-func (r *run) signal(ctx context.Context, keys []NodeKey, s Signal, last bool) (_ Proof, refused map[NodeKey]bool, _ error) {
-	proofs := make([]Proof, len(keys))
+// show its effect. Refused are the nodes in a state in which the signal makes
+// no sense, to which it was not sent.
+func (r *run) signal(ctx context.Context, keys []NodeKey, s Signal) (_ Proof, refused map[NodeKey]bool, _ error) {
 	errs := make([]error, len(keys))
-	fs := make([]func(context.Context) error, len(keys))
-	for i, k := range keys {
-		// One node's failure says nothing about the others, which go on.
-		fs[i] = func(context.Context) error {
-			proofs[i], errs[i] = r.nodes.signal(ctx, k, s)
-			return nil
-		}
-	}
-	err := together(ctx, fs)
+	proof, err := eachNode(ctx, keys, false, func(i int, k NodeKey) (p Proof, _ error) {
+		p, errs[i] = r.nodes.signal(ctx, k, s)
+		return p, errs[i]
+	})
 	refused = make(map[NodeKey]bool)
 	for i, k := range keys {
 		refused[k] = errors.Is(errs[i], errRefused)
 	}
-	return combine(proofs, last), refused, errors.Join(append(errs, err)...)
+	return proof, refused, err
+}
+
+// eachNode does something to nodes, all at once. One node's failure says
+// nothing about the others, which go on. The proof is of the first to show its
+// effect, or of the last.
+func eachNode(ctx context.Context, keys []NodeKey, last bool, f func(int, NodeKey) (Proof, error)) (Proof, error) {
+	proofs := make([]Proof, len(keys))
+	errs := make([]error, len(keys))
+	fs := make([]func(context.Context) error, len(keys))
+	for i, k := range keys {
+		fs[i] = func(context.Context) error {
+			proofs[i], errs[i] = f(i, k)
+			return nil
+		}
+	}
+	err := together(ctx, fs)
+	return combine(proofs, last), errors.Join(append(errs, err)...)
 }
 
 // combine makes one proof of several: it holds when all do.

@@ -5,7 +5,6 @@ package runtime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -204,13 +203,13 @@ func (w *fakeWorld) Signal(ctx context.Context, n NodeKey, s Signal) (Proof, err
 		return Proof{Text: "it is still there"}, nil
 	}
 	w.mu.Lock()
-	next, problem := step(w.state[n], s)
-	if problem == "" {
+	next, refused := step(w.state[n], s)
+	if refused == nil {
 		w.state[n] = next
 	}
 	w.mu.Unlock()
-	if problem != "" {
-		return Proof{}, errors.New(problem)
+	if refused != nil {
+		return Proof{}, refused
 	}
 	return Proof{OK: true, At: time.Now(), Text: string(s) + " seen"}, nil
 }

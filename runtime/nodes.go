@@ -18,9 +18,9 @@ import (
 //	kill       stopped    refused    stopped
 //	stop       stopped    refused    refused (a frozen process handles no SIGTERM)
 //	pause      paused     refused    refused
-//	resume     no effect  refused    running
+//	resume     refused    refused    running
 //	power_off  stopped    stopped    stopped
-//	start      no effect  running    refused
+//	start      refused    running    refused
 //
 // A signal without proof moves the state all the same when it breaks
 // something, and not when it mends: so healing leaves nothing out.
@@ -36,7 +36,12 @@ type node struct {
 }
 
 // errRefused says that a signal was not sent, because of the node's state.
-var errRefused = errors.New("not done")
+var (
+	errRefused = errors.New("not done")
+	errRunning = fmt.Errorf("%w: it is running", errRefused)
+	errStopped = fmt.Errorf("%w: it is not running", errRefused)
+	errPaused  = fmt.Errorf("%w: it is paused", errRefused)
+)
 
 // The states of a process, as NodeState names them.
 const (
@@ -75,12 +80,9 @@ func (n *nodes) signal(ctx context.Context, key NodeKey, s Signal) (Proof, error
 	case <-ctx.Done():
 		return Proof{}, fmt.Errorf("%s %s: another signal was still under way: %w", s, n.label(key), context.Cause(ctx))
 	}
-	next, problem := step(x.state, s)
-	if problem != "" {
-		return Proof{}, fmt.Errorf("%s %s: %w: %s", s, n.label(key), errRefused, problem)
-	}
-	if next == x.state && next == processRunning {
-		return Proof{OK: true, At: time.Now(), Text: "was running already"}, nil
+	next, refused := step(x.state, s)
+	if refused != nil {
+		return Proof{}, fmt.Errorf("%s %s: %w", s, n.label(key), refused)
 	}
 	if next != processRunning {
 		x.state = next
@@ -92,35 +94,47 @@ func (n *nodes) signal(ctx context.Context, key NodeKey, s Signal) (Proof, error
 	return proof, err
 }
 
+// mend starts or resumes a node for an undo. That somebody else has done so
+// meanwhile is as good.
+func (n *nodes) mend(ctx context.Context, key NodeKey, s Signal) (Proof, error) {
+	proof, err := n.signal(ctx, key, s)
+	if errors.Is(err, errRunning) {
+		return Proof{OK: true, At: time.Now(), Text: "was running already"}, nil
+	}
+	return proof, err
+}
+
 // step is the table above: the state that a signal leads to, or why it is
 // refused.
-func step(state string, s Signal) (next, problem string) {
+func step(state string, s Signal) (next string, refused error) {
 	switch s {
 	case SignalPowerOff:
-		return processStopped, ""
+		return processStopped, nil
 	case SignalKill, SignalStop, SignalPause:
 		if state == processStopped {
-			return "", "it is not running"
+			return "", errStopped
 		}
 		if state == processPaused && s != SignalKill {
-			return "", "it is paused"
+			return "", errPaused
 		}
 		if s == SignalPause {
-			return processPaused, ""
+			return processPaused, nil
 		}
-		return processStopped, ""
-	case SignalResume:
-		if state == processStopped {
-			return "", "it is not running"
+		return processStopped, nil
+	case SignalResume, SignalStart:
+		wrong := errPaused
+		if s == SignalResume {
+			wrong = errStopped
 		}
-		return processRunning, ""
-	case SignalStart:
-		if state == processPaused {
-			return "", "it is paused"
+		switch {
+		case state == processRunning:
+			return "", errRunning
+		case (state == processStopped) == (s == SignalResume):
+			return "", wrong
 		}
-		return processRunning, ""
+		return processRunning, nil
 	}
-	return "", "unknown signal"
+	return "", fmt.Errorf("%w: there is no such signal", errRefused)
 }
 
 // unhealed gives the nodes that do not run, each with the signal that mends

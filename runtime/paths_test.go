@@ -3,6 +3,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -181,15 +182,15 @@ func TestNodeStates(t *testing.T) {
 		{SignalKill, [3]string{stopped, "", stopped}},
 		{SignalStop, [3]string{stopped, "", ""}},
 		{SignalPause, [3]string{paused, "", ""}},
-		{SignalResume, [3]string{running, "", running}},
+		{SignalResume, [3]string{"", "", running}},
 		{SignalPowerOff, [3]string{stopped, stopped, stopped}},
-		{SignalStart, [3]string{running, running, ""}},
+		{SignalStart, [3]string{"", running, ""}},
 		{"hup", [3]string{"", "", ""}},
 	} {
 		for i, from := range []string{running, stopped, paused} {
-			got, problem := step(from, tt.signal)
-			if got != tt.want[i] || (problem == "") != (tt.want[i] != "") {
-				t.Errorf("%s of a %s node: got %q (%s), want %q", tt.signal, from, got, problem, tt.want[i])
+			got, err := step(from, tt.signal)
+			if got != tt.want[i] || (err == nil) != (tt.want[i] != "") || err != nil && !errors.Is(err, errRefused) {
+				t.Errorf("%s of a %s node: got %q (%v), want %q", tt.signal, from, got, err, tt.want[i])
 			}
 		}
 	}

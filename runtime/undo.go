@@ -81,7 +81,7 @@ func (r *run) reverse(ctx context.Context, e *effect) (Proof, error) {
 	case len(e.nodes) > 0:
 		_, signal := signals(e.verb)
 		keys := slices.Clone(e.nodes)
-		proof, _, err := r.signal(ctx, keys, signal, true)
+		proof, err := eachNode(ctx, keys, true, func(_ int, k NodeKey) (Proof, error) { return r.nodes.mend(ctx, k, signal) })
 		if err == nil && proof.OK {
 			for _, k := range keys {
 				r.back(k, e.event, proof)
@@ -118,20 +118,13 @@ func (r *run) back(k NodeKey, by string, proof Proof) {
 // startNodes is start and resume: of a handle they undo what its event holds;
 // of a node, whatever holds it.
 func (r *run) startNodes(ctx context.Context, e *effect, keys []NodeKey, s Signal) (Proof, error) {
-	proofs := make([]Proof, len(keys))
-	errs := make([]error, len(keys))
-	fs := make([]func(context.Context) error, len(keys))
-	for i, k := range keys {
-		fs[i] = func(context.Context) error {
-			proofs[i], errs[i] = r.nodes.signal(ctx, k, s)
-			if errs[i] == nil && proofs[i].OK {
-				r.back(k, e.event, proofs[i])
-			}
-			return nil
+	return eachNode(ctx, keys, true, func(_ int, k NodeKey) (Proof, error) {
+		proof, err := r.nodes.signal(ctx, k, s)
+		if err == nil && proof.OK {
+			r.back(k, e.event, proof)
 		}
-	}
-	err := together(ctx, fs)
-	return combine(proofs, true), errors.Join(append(errs, err)...)
+		return proof, err
+	})
 }
 
 // heal is heal(handle) and heal_all().
@@ -183,7 +176,7 @@ func (r *run) healAll() {
 	var fs []func(context.Context) error
 	for k, s := range r.nodes.unhealed(ctx) {
 		fs = append(fs, func(context.Context) error {
-			proof, err := r.nodes.signal(ctx, k, s)
+			proof, err := r.nodes.mend(ctx, k, s)
 			e := record.Event{
 				Kind: record.KindCluster, Cluster: k.Cluster, Proof: proof.Text,
 				What: fmt.Sprintf("%s was still down: %s", r.nodes.label(k), s),

@@ -106,6 +106,14 @@ func TestVerbs(t *testing.T) {
 			},
 		},
 		{
+			name: "start and resume of what runs are unproved",
+			events: []plan.Event{
+				event("a", at(5), plan.Action{Verb: plan.StartNode, Targets: refs(two)}),
+				event("b", at(6), plan.Action{Verb: plan.Resume, Targets: refs(two)}),
+			},
+			want: []string{"5s fired a → kafka-2", "5s unproved a → kafka-2", "6s fired b → kafka-2", "6s unproved b → kafka-2"},
+		},
+		{
 			name:   "a leader that is not there is unproved",
 			set:    func(f *fake) { f.noLeader = true },
 			events: []plan.Event{event("a", at(3), plan.Action{Verb: plan.Kill, Targets: refs(ref(plan.RefLeader, "orders")), UndoAfter: after(1)})},
