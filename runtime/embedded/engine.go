@@ -58,7 +58,40 @@ func (Engine) Refuse(p *plan.Plan) []runtime.Refusal {
 			refuse(c.Pos, fmt.Sprintf("cluster %s: for parameter version: got %q, want %s, whose behaviour this is", c.Name, c.Version, KafkaVersion))
 		}
 	}
+	usage := func(pos plan.Pos, e plan.Expr) {
+		walk(e, func(t *plan.Term) {
+			if t.Subject.Kind == plan.RefCluster && (t.Measure == "cpu" || t.Measure == "memory") {
+				refuse(pos, fmt.Sprintf("measure %s: all brokers share one process here, what one of them uses is not known", t.Measure))
+			}
+		})
+	}
+	for _, c := range p.Claims {
+		usage(c.Pos, c.Expr)
+	}
+	for _, a := range p.Alarms {
+		usage(a.Pos, a.Claim)
+	}
+	for _, e := range p.Events {
+		if e.Trigger.Claim != nil {
+			usage(e.Pos, *e.Trigger.Claim)
+		}
+		for _, a := range e.Actions {
+			if a.Verb == plan.Move && a.Bandwidth > 0 {
+				refuse(a.Pos, "move: for parameter throttle: replication is not throttled")
+			}
+		}
+	}
 	return out
+}
+
+// walk visits the terms of a claim.
+func walk(e plan.Expr, visit func(*plan.Term)) {
+	if e.Term != nil {
+		visit(e.Term)
+	}
+	for _, arg := range e.Args {
+		walk(arg, visit)
+	}
 }
 
 // Up brings up the clusters of a plan and returns when every broker is registered and

@@ -50,6 +50,31 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+// TestRefuseByPosition: a claim on what brokers use would be judged on nothing, and a
+// throttle of replication would do nothing.
+func TestRefuseByPosition(t *testing.T) {
+	term := plan.Expr{Op: plan.OpTerm, Term: &plan.Term{Subject: plan.Ref{Kind: plan.RefCluster, Name: "kafka"}, Measure: "cpu"}}
+	other := plan.Expr{Op: plan.OpTerm, Term: &plan.Term{Subject: plan.Ref{Kind: plan.RefCluster, Name: "kafka"}, Measure: "alive"}}
+	p := kafkaPlan(1, 0, nil)
+	p.Claims = []plan.Claim{
+		{Pos: plan.Pos{Line: 1}, Expr: plan.Expr{Op: plan.OpBoth, Args: []plan.Expr{other, term}}},
+		{Pos: plan.Pos{Line: 2}, Expr: other},
+	}
+	p.Alarms = []plan.Alarm{{Pos: plan.Pos{Line: 3}, Claim: term}}
+	p.Events = []plan.Event{{Pos: plan.Pos{Line: 4}, Trigger: plan.Trigger{Kind: plan.TriggerWhen, Claim: &term}}, {Actions: []plan.Action{
+		{Pos: plan.Pos{Line: 5}, Verb: plan.Move, Bandwidth: 1e6},
+		{Pos: plan.Pos{Line: 6}, Verb: plan.Move},
+		{Pos: plan.Pos{Line: 7}, Verb: plan.Throttle, Bandwidth: 1e6},
+	}}}
+	var lines []int
+	for _, r := range (Engine{}).Refuse(p) {
+		lines = append(lines, r.Pos.Line)
+	}
+	if want := []int{1, 3, 4, 5}; !slices.Equal(lines, want) {
+		t.Errorf("refused lines: got %v, want %v", lines, want)
+	}
+}
+
 func TestUpFails(t *testing.T) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {

@@ -77,7 +77,7 @@ func (w *world) close() {
 }
 
 // Inspect gives the state as the active controller has it. A partition's offsets are
-// those of its leader. A node's memory is the size of the logs that it holds.
+// those of its leader. What a node uses of the machine is not known: all share a process.
 func (w *world) Inspect(ctx context.Context, name string) (runtime.State, error) {
 	c, err := w.cluster(name)
 	if err != nil {
@@ -96,19 +96,16 @@ func (c *cluster) inspect() runtime.State {
 		broker    int32
 	}
 	replicas := map[key]core.ReplicaState{}
-	memory := map[int32]int64{}
 	for _, n := range c.plan.Brokers() {
 		for _, r := range c.core.Replicas(n.ID) {
 			replicas[key{r.Topic, r.Partition, r.Broker}] = r
-			memory[r.Broker] += r.Size
 		}
 	}
 	for _, n := range c.core.Nodes() {
 		out.Nodes = append(out.Nodes, runtime.NodeState{
-			ID: toPlan(n.ID), Process: process(n.Process), Memory: memory[n.ID],
+			ID: toPlan(n.ID), Process: process(n.Process),
 			Alive: n.Broker && n.Registered && !n.Fenced,
 		})
-		out.Memory += memory[n.ID]
 		if n.Active {
 			out.Controllers = append(out.Controllers, toPlan(n.ID))
 		}
