@@ -156,7 +156,7 @@ func contextOf(v *judge.Verdict) string {
 }
 
 func timelineOf(x judge.Row) timelineRow {
-	r := timelineRow{at: exactClock(x.At.Std()), what: x.Text, proof: x.Proof}
+	r := timelineRow{at: Moment(x.At.Std()), what: x.Text, proof: x.Proof}
 	if x.Kind == string(record.KindUndoing) {
 		r.what = undoing(x.Text)
 	}
@@ -174,9 +174,9 @@ func timelineOf(x judge.Row) timelineRow {
 	return r
 }
 
-// exactClock writes a moment with milliseconds, so that moments stand below
+// Moment writes a moment with milliseconds, so that moments stand below
 // each other.
-func exactClock(d time.Duration) string {
+func Moment(d time.Duration) string {
 	s := judge.Clock(d)
 	whole, ms, _ := strings.Cut(s, ".")
 	return whole + "." + (ms + "000")[:3]
@@ -322,10 +322,11 @@ func reportOf(c judge.Claim) []reportRow {
 	if c.Outcome == judge.NoData && value == "" {
 		value = "no data"
 	}
-	if len(c.Values) < 2 {
-		return []reportRow{{text: c.Text, value: value}}
-	}
 	rows := []reportRow{{text: c.Text, value: value}}
+	named := func(x judge.Value) bool { return strings.Contains(value, x.Label) }
+	if len(c.Values) < 2 || !slices.ContainsFunc(c.Values, func(x judge.Value) bool { return !named(x) }) {
+		return rows
+	}
 	for _, x := range c.Values {
 		rows = append(rows, reportRow{text: "  " + x.Label, value: x.Text})
 	}

@@ -19,12 +19,16 @@ type interrupts struct {
 // watch begins to pass interrupts on. Close ends it.
 func watch(e *env) *interrupts {
 	i := &interrupts{out: make(chan struct{}, 2), done: make(chan struct{})}
+	if e.interrupts == nil {
+		return i
+	}
+	in := e.interrupts()
 	go func() {
 		for {
 			select {
 			case <-i.done:
 				return
-			case _, ok := <-e.interrupts:
+			case _, ok := <-in:
 				if !ok {
 					return
 				}

@@ -26,23 +26,25 @@ type env struct {
 	stderr     io.Writer
 	getenv     func(string) string
 	now        func() time.Time
-	interrupts <-chan os.Signal     // Ctrl-C, one value each; nil: none
-	terminal   func(io.Writer) bool // whether somebody watches this stream
+	interrupts func() <-chan os.Signal // from now on Ctrl-C comes here instead of ending the process; nil: never
+	terminal   func(io.Writer) bool    // whether somebody watches this stream
 }
 
 func surroundings() env {
 	ignoreFileSizeSignal()
-	// Two deep: the second Ctrl-C counts even while the first is being handled.
-	interrupts := make(chan os.Signal, 2)
-	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	return env{
-		args:       os.Args[1:],
-		stdin:      os.Stdin,
-		stdout:     os.Stdout,
-		stderr:     os.Stderr,
-		getenv:     os.Getenv,
-		now:        time.Now,
-		interrupts: interrupts,
+		args:   os.Args[1:],
+		stdin:  os.Stdin,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+		getenv: os.Getenv,
+		now:    time.Now,
+		interrupts: func() <-chan os.Signal {
+			// Two deep: the second Ctrl-C counts even while the first is being handled.
+			c := make(chan os.Signal, 2)
+			signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+			return c
+		},
 		terminal: func(w io.Writer) bool {
 			f, ok := w.(*os.File)
 			return ok && term.IsTerminal(int(f.Fd()))

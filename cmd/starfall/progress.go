@@ -21,7 +21,8 @@ type progress struct {
 	w     io.Writer
 	live  bool // a terminal: the last line is written over
 	width int
-	shown bool // a status line stands there
+	shown bool             // a status line stands there
+	last  runtime.Progress // the last update that carried rates
 }
 
 func newProgress(e *env, quiet bool) *progress {
@@ -46,11 +47,14 @@ func (p *progress) update(x runtime.Progress) {
 	}
 	if x.Line != "" {
 		p.clear()
-		fmt.Fprintf(p.w, "%9s  %s\n", judge.Clock(x.At), x.Line)
+		fmt.Fprintf(p.w, "%9s  %s\n", report.Moment(x.At), strings.ReplaceAll(x.Line, "\n", "; "))
+		p.last.Phase, p.last.At, p.last.Left = x.Phase, x.At, x.Left
+	} else {
+		p.last = x
 	}
 	if p.live {
 		p.clear()
-		fmt.Fprint(p.w, cutTo(status(x), p.width-1))
+		fmt.Fprint(p.w, cutTo(status(p.last), p.width-1))
 		p.shown = true
 	}
 }
