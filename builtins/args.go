@@ -20,9 +20,15 @@ type call struct {
 	name string // how errors name the word
 	recv starlark.Value
 	at   site
-	args map[string]any // by parameter, after conversion; no entry: None
-	raw  map[string]argument
-	bad  bool // some argument was wrong and has been recorded
+	args []slot // one a parameter of the word
+	bad  bool   // some argument was wrong and has been recorded
+}
+
+// slot is what a parameter got.
+type slot struct {
+	given bool
+	arg   argument // of a star parameter, the last
+	value any      // after conversion; nil: None, or not given, or wrong
 }
 
 // argument is a value on its way into a parameter.
@@ -35,7 +41,7 @@ type argument struct {
 // builtin makes the callable of a word, bound to recv.
 func (e *Env) builtin(w *Word, recv starlark.Value) *starlark.Builtin {
 	fn := func(_ *starlark.Thread, _ *starlark.Builtin, pos starlark.Tuple, named []starlark.Tuple) (starlark.Value, error) {
-		c := &call{env: e, word: w, name: w.Qualified(), recv: recv, at: e.here(), args: map[string]any{}, raw: map[string]argument{}}
+		c := &call{env: e, word: w, name: w.Qualified(), recv: recv, at: e.here(), args: make([]slot, len(w.Params))}
 		if m, ok := recv.(*measure); ok {
 			m.use.used = true
 			c.name = m.m.Name + "." + w.Name
@@ -68,7 +74,7 @@ func (c *call) do(pos starlark.Tuple, named []starlark.Tuple) starlark.Value {
 	}
 	for i := range c.word.Params {
 		p := &c.word.Params[i]
-		if _, given := c.raw[p.Name]; given || p.Star {
+		if c.args[i].given || p.Star {
 			continue
 		}
 		switch {
@@ -77,7 +83,7 @@ func (c *call) do(pos starlark.Tuple, named []starlark.Tuple) starlark.Value {
 				c.missing(p)
 			}
 		case p.Default != nil:
-			c.take(p, argument{value: starlarkOf(p.Default), pos: c.at.pos})
+			c.take(i, argument{value: starlarkOf(p.Default), pos: c.at.pos})
 		}
 	}
 	if lost {
@@ -103,13 +109,13 @@ func (c *call) makesThing() bool {
 }
 
 type matched struct {
-	param *Param
+	param int // its index
 	arg   argument
 }
 
 // match pairs arguments with parameters; what does not pair is recorded.
 func (c *call) match(pos starlark.Tuple, named []starlark.Tuple) []matched {
-	var out []matched
+	out := make([]matched, 0, len(pos)+len(named))
 	limit := c.word.Position
 	if len(pos) > maxElements {
 		c.bad = true
@@ -126,51 +132,47 @@ func (c *call) match(pos starlark.Tuple, named []starlark.Tuple) []matched {
 			c.tooMany(i, len(pos), arg)
 			break
 		}
-		p := &c.word.Params[min(i, limit-1)]
-		c.raw[p.Name] = arg
-		out = append(out, matched{p, arg})
+		to := min(i, limit-1)
+		c.args[to].given, c.args[to].arg = true, arg
+		out = append(out, matched{to, arg})
 	}
-	if p := c.star(); p != nil && c.raw[p.Name].value == nil && p.Required {
-		c.errorAt(c.at.pos, "missing "+p.Name, signatureHint(c.word))
-		c.bad = true
+	for i := range c.word.Params {
+		if p := &c.word.Params[i]; p.Star && p.Required && !c.args[i].given {
+			c.errorAt(c.at.pos, "missing "+p.Name, signatureHint(c.word))
+			c.bad = true
+		}
 	}
 	for i, kv := range named {
 		name := string(kv[0].(starlark.String))
 		arg := argument{value: kv[1], pos: c.at.pos}
 		c.locate(&arg, c.argExpr(len(pos)+i, name))
-		p := c.param(name)
-		if p == nil || p.Star {
+		to := c.index(name)
+		if to < 0 || c.word.Params[to].Star {
 			c.unknown(name, arg)
 			continue
 		}
-		if _, twice := c.raw[name]; twice {
+		if c.args[to].given {
 			c.errorAt(arg.pos, "got two values for parameter "+name, "")
 			c.bad = true
 			continue
 		}
-		c.raw[name] = arg
-		out = append(out, matched{p, arg})
+		c.args[to].given, c.args[to].arg = true, arg
+		out = append(out, matched{to, arg})
 	}
 	return out
 }
 
-func (c *call) param(name string) *Param {
+// index finds a parameter, or gives -1.
+func (c *call) index(name string) int {
 	for i := range c.word.Params {
 		if c.word.Params[i].Name == name {
-			return &c.word.Params[i]
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
-func (c *call) star() *Param {
-	for i := range c.word.Params {
-		if c.word.Params[i].Star {
-			return &c.word.Params[i]
-		}
-	}
-	return nil
-}
+func (c *call) param(name string) *Param { return &c.word.Params[c.index(name)] }
 
 // argExpr finds an argument in the source: by name, or the i-th.
 func (c *call) argExpr(i int, name string) syntax.Expr {
@@ -279,14 +281,15 @@ func (c *call) unknown(name string, arg argument) {
 	c.errorAt(pos, "unknown parameter "+name, suggestion)
 }
 
-// take converts an argument and keeps it.
-func (c *call) take(p *Param, a argument) {
-	if _, given := c.raw[p.Name]; !given {
-		c.raw[p.Name] = a
+// take converts an argument of the i-th parameter and keeps it.
+func (c *call) take(i int, a argument) {
+	p := &c.word.Params[i]
+	if !c.args[i].given {
+		c.args[i].arg = a
 	}
 	if _, none := a.value.(starlark.NoneType); none && !p.Required && p.Type != TypeAny {
 		if p.Default != nil {
-			c.take(p, argument{value: starlarkOf(p.Default), pos: a.pos, expr: a.expr})
+			c.take(i, argument{value: starlarkOf(p.Default), pos: a.pos, expr: a.expr})
 		}
 		return
 	}
@@ -295,46 +298,57 @@ func (c *call) take(p *Param, a argument) {
 		return
 	}
 	if p.Star {
-		list, _ := c.args[p.Name].([]any)
+		list, _ := c.args[i].value.([]any)
 		v = append(list, v)
 	}
-	c.args[p.Name] = v
+	c.args[i].value = v
+}
+
+// raw gives an argument as it came.
+func (c *call) raw(name string) argument { return c.args[c.index(name)].arg }
+
+// arg gives an argument after conversion. The word may lack the parameter.
+func (c *call) arg(name string) any {
+	if i := c.index(name); i >= 0 {
+		return c.args[i].value
+	}
+	return nil
 }
 
 // The getters give an argument in Go's types, and the zero value for None or
 // where conversion failed.
 
-func (c *call) str(name string) string { v, _ := c.args[name].(string); return v }
+func (c *call) str(name string) string { v, _ := c.arg(name).(string); return v }
 
-func (c *call) int(name string) int { v, _ := c.args[name].(int); return v }
+func (c *call) int(name string) int { v, _ := c.arg(name).(int); return v }
 
-func (c *call) num(name string) float64 { v, _ := c.args[name].(float64); return v }
+func (c *call) num(name string) float64 { v, _ := c.arg(name).(float64); return v }
 
-func (c *call) bool(name string) bool { v, _ := c.args[name].(bool); return v }
+func (c *call) bool(name string) bool { v, _ := c.arg(name).(bool); return v }
 
-func (c *call) dur(name string) plan.Duration { v, _ := c.args[name].(plan.Duration); return v }
+func (c *call) dur(name string) plan.Duration { v, _ := c.arg(name).(plan.Duration); return v }
 
 func (c *call) durPtr(name string) *plan.Duration {
-	if v, ok := c.args[name].(plan.Duration); ok {
+	if v, ok := c.arg(name).(plan.Duration); ok {
 		return &v
 	}
 	return nil
 }
 
-func (c *call) instant(name string) plan.Instant { v, _ := c.args[name].(plan.Instant); return v }
+func (c *call) instant(name string) plan.Instant { v, _ := c.arg(name).(plan.Instant); return v }
 
 func (c *call) thing(name string) *thing {
-	if v, ok := c.args[name].(*thing); ok {
+	if v, ok := c.arg(name).(*thing); ok {
 		return v
 	}
 	return &thing{}
 }
 
-func (c *call) things(name string) []*thing { v, _ := c.args[name].([]*thing); return v }
+func (c *call) things(name string) []*thing { v, _ := c.arg(name).([]*thing); return v }
 
-func (c *call) refs(name string) []plan.Ref { v, _ := c.args[name].([]plan.Ref); return v }
+func (c *call) refs(name string) []plan.Ref { v, _ := c.arg(name).([]plan.Ref); return v }
 
-func (c *call) has(name string) bool { _, ok := c.args[name]; return ok }
+func (c *call) has(name string) bool { return c.arg(name) != nil }
 
 func starlarkOf(v any) starlark.Value {
 	switch v := v.(type) {

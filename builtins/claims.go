@@ -182,7 +182,7 @@ func (c *call) window(w plan.Window) starlark.Value {
 
 // momentOf gives a moment, taking an event's edge.
 func (c *call) momentOf(param string, e plan.Edge) *plan.Instant {
-	m, _ := c.args[param].(moment)
+	m, _ := c.arg(param).(moment)
 	if m.event != "" {
 		return &plan.Instant{Event: m.event, Edge: e}
 	}
@@ -198,11 +198,11 @@ func runAfter(c *call) starlark.Value {
 }
 
 func runDuring(c *call) starlark.Value {
-	a, _ := c.args["a"].(moment)
-	b, two := c.args["b"].(plan.Instant)
+	a, _ := c.arg("a").(moment)
+	b, two := c.arg("b").(plan.Instant)
 	switch {
 	case a.event != "" && two:
-		c.errorAt(c.raw["b"].pos, "got an event and a moment, want an event or two moments", "from its start: .during(outage.start, …)")
+		c.errorAt(c.raw("b").pos, "got an event and a moment, want an event or two moments", "from its start: .during(outage.start, …)")
 		return standIn{}
 	case a.event != "":
 		return c.window(plan.Window{Kind: plan.During, Event: a.event})
@@ -229,7 +229,7 @@ func runBy(c *call) starlark.Value {
 	by := c.str("what")
 	switch {
 	case !slices.Contains(m.m.By, by):
-		c.wrong(c.param("what"), c.raw["what"], "got "+quote(by)+", want "+spell.List(quoted(m.m.By)), "")
+		c.wrong(c.param("what"), c.raw("what"), "got "+quote(by)+", want "+spell.List(quoted(m.m.By)), "")
 		return standIn{}
 	case m.term.By != "":
 		c.errorAt(c.env.herePos(), "said a second time", "")
@@ -243,7 +243,7 @@ func runPer(c *call) starlark.Value {
 	d := c.dur("bucket")
 	switch {
 	case d < plan.Duration(time.Second) || d%plan.Duration(time.Second) != 0:
-		c.wrong(c.param("bucket"), c.raw["bucket"], "got "+d.String()+", want whole seconds", "")
+		c.wrong(c.param("bucket"), c.raw("bucket"), "got "+d.String()+", want whole seconds", "")
 		return standIn{}
 	case m.term.Per != 0:
 		c.errorAt(c.env.herePos(), "said a second time", "")
@@ -335,7 +335,7 @@ func runEventually(c *call) starlark.Value {
 // bound reads a bound's value in the unit of the measure.
 func (c *call) bound(param string) (value float64, text string, ok bool) {
 	m := c.recv.(*measure).m
-	p, a := *c.param(param), c.raw[param]
+	p, a := *c.param(param), c.raw(param)
 	switch m.Unit {
 	case plan.UnitSeconds:
 		p.Type = TypeDuration
@@ -461,13 +461,13 @@ func claimHint(x syntax.Expr) string {
 
 func judged(kind plan.ClaimKind) func(*call) starlark.Value {
 	return func(c *call) starlark.Value {
-		x, ok := c.args["claim"].(*claim)
+		x, ok := c.arg("claim").(*claim)
 		if !ok {
 			return starlark.None
 		}
 		id := c.str("id")
 		if first, taken := c.env.ids[id]; taken && id != "" {
-			c.errorAt(c.raw["id"].pos, "a second claim has the id "+quote(id), "the first is at "+first.String())
+			c.errorAt(c.raw("id").pos, "a second claim has the id "+quote(id), "the first is at "+first.String())
 		}
 		c.env.ids[id] = c.at.pos
 		c.env.plan.Claims = append(c.env.plan.Claims, plan.Claim{
@@ -479,7 +479,7 @@ func judged(kind plan.ClaimKind) func(*call) starlark.Value {
 }
 
 func runReport(c *call) starlark.Value {
-	m, ok := c.args["measure"].(*measure)
+	m, ok := c.arg("measure").(*measure)
 	if !ok {
 		return starlark.None
 	}
@@ -493,7 +493,7 @@ func runReport(c *call) starlark.Value {
 }
 
 func runNo(c *call) starlark.Value {
-	x, ok := c.args["claim"].(*claim)
+	x, ok := c.arg("claim").(*claim)
 	if !ok {
 		return standIn{}
 	}
@@ -503,7 +503,7 @@ func runNo(c *call) starlark.Value {
 func combined(op plan.ExprOp) func(*call) starlark.Value {
 	return func(c *call) starlark.Value {
 		var parts []*claim
-		list, _ := c.args["claims"].([]any)
+		list, _ := c.arg("claims").([]any)
 		for _, v := range list {
 			parts = append(parts, v.(*claim))
 		}

@@ -60,11 +60,11 @@ func (c *call) config(param string, scope kafkaconf.Scope) map[string]string {
 // settings is config; declared says that a thing is declared, for which some
 // names have words of their own.
 func (c *call) settings(param string, scope kafkaconf.Scope, declared bool) map[string]string {
-	d, ok := c.args[param].(*starlark.Dict)
+	d, ok := c.arg(param).(*starlark.Dict)
 	if !ok || d.Len() == 0 {
 		return nil
 	}
-	p, a := c.param(param), c.raw[param]
+	p, a := c.param(param), c.raw(param)
 	if d.Len() > maxElements {
 		c.wrong(p, a, fmt.Sprintf("got %d elements, want at most %d", d.Len(), maxElements), "")
 		return nil

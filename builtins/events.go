@@ -48,7 +48,7 @@ func (c *call) toAction(p *Param, a argument) (any, bool) {
 func (c *call) newEvent(tr plan.Trigger) starlark.Value {
 	t := c.env.newThing(plan.RefEvent, c.at.pos, c.str("name"))
 	e := plan.Event{Pos: c.at.pos, Name: t.id, Text: c.at.text(), Trigger: tr}
-	list, _ := c.args["actions"].([]any)
+	list, _ := c.arg("actions").([]any)
 	for _, a := range list {
 		e.Actions = append(e.Actions, a.(*action).plan)
 	}
@@ -63,7 +63,7 @@ func runAt(c *call) starlark.Value {
 func runEvery(c *call) starlark.Value {
 	tr := plan.Trigger{Kind: plan.TriggerEvery, Interval: c.dur("interval"), At: c.instant("first"), Until: c.dur("until")}
 	if c.has("interval") && tr.Interval == 0 {
-		c.wrong(c.param("interval"), c.raw["interval"], "got 0s, want a longer duration", "")
+		c.wrong(c.param("interval"), c.raw("interval"), "got 0s, want a longer duration", "")
 	}
 	if !c.has("first") {
 		tr.At = plan.Instant{Offset: tr.Interval}
@@ -73,7 +73,7 @@ func runEvery(c *call) starlark.Value {
 
 func runWhen(c *call) starlark.Value {
 	tr := plan.Trigger{Kind: plan.TriggerWhen, Within: c.dur("within")}
-	if x, ok := c.args["claim"].(*claim); ok {
+	if x, ok := c.arg("claim").(*claim); ok {
 		tr.Claim = &x.expr
 	}
 	return c.newEvent(tr)
@@ -113,7 +113,7 @@ func onHit(verb plan.Verb) func(*call) starlark.Value {
 
 func runNetsplit(c *call) starlark.Value {
 	a := c.newAction(plan.Netsplit)
-	groups, _ := c.args["groups"].([]any)
+	groups, _ := c.arg("groups").([]any)
 	for _, g := range groups {
 		a.plan.Groups = append(a.plan.Groups, g.([]plan.Ref))
 	}
@@ -179,12 +179,12 @@ func runConfigure(c *call) starlark.Value {
 		scope = topicScope
 	}
 	if topics > 0 && topics < len(a.plan.Targets) {
-		c.errorAt(c.raw["target"].pos, "for parameter target: got topics and brokers, want one kind", "their configs have different names: configure each by itself")
+		c.errorAt(c.raw("target").pos, "for parameter target: got topics and brokers, want one kind", "their configs have different names: configure each by itself")
 		return a
 	}
 	a.plan.Config = c.settings("config", scope, false)
-	if d, ok := c.args["config"].(*starlark.Dict); ok && d.Len() == 0 {
-		c.wrong(c.param("config"), c.raw["config"], "got an empty dict, want at least one name", "")
+	if d, ok := c.arg("config").(*starlark.Dict); ok && d.Len() == 0 {
+		c.wrong(c.param("config"), c.raw("config"), "got an empty dict, want at least one name", "")
 	}
 	return a
 }
@@ -202,7 +202,7 @@ func runElect(c *call) starlark.Value {
 func runMove(c *call) starlark.Value {
 	a := c.newAction(plan.Move)
 	a.plan.Targets, a.plan.Bandwidth = []plan.Ref{c.thing("topic").subjectRef()}, c.num("throttle")
-	a.plan.Placement, _ = c.args["placement"].(map[int][]int32)
+	a.plan.Placement, _ = c.arg("placement").(map[int][]int32)
 	if off := c.refs("off"); len(off) > 0 {
 		a.plan.Off = &off[0]
 	}

@@ -99,23 +99,18 @@ func (u *use) hint() string {
 // that holds the word.
 func (u *use) parent() (operand, parent syntax.Node) {
 	operand = u.at.expr
-	parent = u.at.src.parents[operand]
+	parent = u.at.src.parent(operand)
 	for {
 		if _, paren := parent.(*syntax.ParenExpr); !paren {
 			return operand, parent
 		}
-		operand, parent = parent, u.at.src.parents[parent]
+		operand, parent = parent, u.at.src.parent(parent)
 	}
 }
 
 // leftOfOperator reports whether the word is the left side of and or or.
 func (u *use) leftOfOperator() bool {
-	if u.at.src == nil || u.at.expr == nil {
-		return false
-	}
-	x, parent := u.parent()
-	b, ok := parent.(*syntax.BinaryExpr)
-	return ok && (b.Op == syntax.AND || b.Op == syntax.OR) && syntax.Node(b.X) == x
+	return u.at.src != nil && u.at.expr != nil && u.at.src.ignored[u.at.expr]
 }
 
 // forgive marks as used what stands inside x: an error names x already.
@@ -124,7 +119,7 @@ func (e *Env) forgive(at site, x syntax.Expr) {
 		if u.used || u.at.src != at.src || u.at.expr == nil {
 			continue
 		}
-		for n := syntax.Node(u.at.expr); n != nil; n = at.src.parents[n] {
+		for n := syntax.Node(u.at.expr); n != nil; n = at.src.parent(n) {
 			if n == syntax.Node(x) {
 				u.used = true
 				break

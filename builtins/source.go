@@ -22,7 +22,8 @@ type Source struct {
 	lines   []int // offset of each line
 	calls   map[place]*syntax.CallExpr
 	dots    map[place]*syntax.DotExpr
-	parents map[syntax.Node]syntax.Node
+	ignored map[syntax.Node]bool // left operands of and and or
+	above   map[syntax.Node]syntax.Node
 }
 
 type place struct{ line, col int32 }
@@ -33,24 +34,27 @@ func NewSource(name, text string, f *syntax.File) *Source {
 		Name: name, Text: text, file: f, lines: []int{0},
 		calls:   map[place]*syntax.CallExpr{},
 		dots:    map[place]*syntax.DotExpr{},
-		parents: map[syntax.Node]syntax.Node{},
+		ignored: map[syntax.Node]bool{},
 	}
 	for i := range len(text) {
 		if text[i] == '\n' {
 			s.lines = append(s.lines, i+1)
 		}
 	}
-	var stack []syntax.Node
 	syntax.Walk(f, func(n syntax.Node) bool {
-		if n == nil {
-			stack = stack[:len(stack)-1]
-			return true
-		}
-		if len(stack) > 0 {
-			s.parents[n] = stack[len(stack)-1]
-		}
-		stack = append(stack, n)
 		switch n := n.(type) {
+		case *syntax.BinaryExpr:
+			if n.Op == syntax.AND || n.Op == syntax.OR {
+				x := n.X
+				for {
+					p, ok := x.(*syntax.ParenExpr)
+					if !ok {
+						break
+					}
+					x = p.X
+				}
+				s.ignored[x] = true
+			}
 		case *syntax.CallExpr:
 			s.calls[placeOf(n.Lparen)] = n
 		case *syntax.DotExpr:
@@ -59,6 +63,26 @@ func NewSource(name, text string, f *syntax.File) *Source {
 		return true
 	})
 	return s
+}
+
+// parent gives the node around n, or nil. Only errors ask.
+func (s *Source) parent(n syntax.Node) syntax.Node {
+	if s.above == nil {
+		s.above = map[syntax.Node]syntax.Node{}
+		var stack []syntax.Node
+		syntax.Walk(s.file, func(n syntax.Node) bool {
+			if n == nil {
+				stack = stack[:len(stack)-1]
+				return true
+			}
+			if len(stack) > 0 {
+				s.above[n] = stack[len(stack)-1]
+			}
+			stack = append(stack, n)
+			return true
+		})
+	}
+	return s.above[n]
 }
 
 func placeOf(p syntax.Position) place { return place{p.Line, p.Col} }

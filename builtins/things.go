@@ -23,7 +23,7 @@ func runScenario(c *call) starlark.Value {
 	}
 	c.env.seen.scenario = true
 	if c.has("run_for") && c.dur("run_for") == 0 {
-		c.errorAt(c.raw["run_for"].pos, "for parameter run_for: got 0s, want a longer duration", "")
+		c.errorAt(c.raw("run_for").pos, "for parameter run_for: got 0s, want a longer duration", "")
 	}
 	c.env.plan.Scenario = plan.Scenario{
 		Pos: c.at.pos, RunFor: c.dur("run_for"), Warmup: c.dur("warmup"), Drain: c.dur("drain"), Seed: int64(c.int("seed")),
@@ -35,16 +35,16 @@ func runScenario(c *call) starlark.Value {
 }
 
 func runParam(c *call) starlark.Value {
-	name, def := c.str("name"), c.raw["default"].value
+	name, def := c.str("name"), c.raw("default").value
 	if c.env.params[name] {
-		c.errorAt(c.raw["name"].pos, "a second parameter "+quote(name), "a value used in several places goes into a global")
+		c.errorAt(c.raw("name").pos, "a second parameter "+quote(name), "a value used in several places goes into a global")
 		return standIn{}
 	}
 	c.env.params[name] = true
 	switch def.(type) {
 	case starlark.Int, starlark.Float, starlark.Bool, starlark.String, Duration:
 	default:
-		c.wrong(c.param("default"), c.raw["default"], "got "+shown(def)+", want int, float, bool, string or duration", "")
+		c.wrong(c.param("default"), c.raw("default"), "got "+shown(def)+", want int, float, bool, string or duration", "")
 		return standIn{}
 	}
 	p := plan.Param{Pos: c.at.pos, Name: name, Default: source(def), Help: c.str("help")}
@@ -60,7 +60,7 @@ func runParam(c *call) starlark.Value {
 	}
 	if choices != nil && !among(value, choices) {
 		_, set := c.env.opts.Set[name]
-		pos, what := c.raw["default"].pos, "for parameter default"
+		pos, what := c.raw("default").pos, "for parameter default"
 		if set {
 			pos, what = c.at.pos, "--set "+name
 		}
@@ -80,8 +80,8 @@ func runParam(c *call) starlark.Value {
 
 // choices reads the parameter's legal values, each of the default's type.
 func (c *call) choices(def starlark.Value, p *plan.Param) []starlark.Value {
-	a, given := c.raw["choices"]
-	if !given || a.value == starlark.None {
+	a := c.raw("choices")
+	if a.value == nil || a.value == starlark.None {
 		return nil
 	}
 	items, ok := c.elements(c.param("choices"), a)
@@ -204,12 +204,12 @@ func runCluster(c *call) starlark.Value {
 	t := c.env.newThing(plan.RefCluster, c.at.pos, c.str("name"))
 	t.brokers = c.int("brokers")
 	if v := c.str("version"); c.has("version") && !versionPattern.MatchString(v) {
-		c.wrong(c.param("version"), c.raw["version"], "got "+quote(v)+`, want a Kafka release such as "3.9.1"`, "")
+		c.wrong(c.param("version"), c.raw("version"), "got "+quote(v)+`, want a Kafka release such as "3.9.1"`, "")
 	}
 	sites := []string{plan.ImpliedSite}
 	switch {
 	case c.has("site") && c.has("spread"):
-		c.errorAt(c.raw["spread"].pos, "got both site and spread, want one of them", "spread = [a, b] deals the nodes among sites")
+		c.errorAt(c.raw("spread").pos, "got both site and spread, want one of them", "spread = [a, b] deals the nodes among sites")
 	case c.has("site"):
 		sites = []string{c.thing("site").id}
 	case c.has("spread"):
@@ -218,7 +218,7 @@ func runCluster(c *call) starlark.Value {
 			sites = append(sites, s.id)
 		}
 	}
-	racks, _ := c.args["racks"].([]string)
+	racks, _ := c.arg("racks").([]string)
 	role := plan.RoleCombined
 	if c.int("controllers") > 0 {
 		role = plan.RoleBroker
@@ -240,7 +240,7 @@ func runCluster(c *call) starlark.Value {
 
 func runTopic(c *call) starlark.Value {
 	t := c.env.newThing(plan.RefTopic, c.at.pos, c.str("name"))
-	placement, _ := c.args["placement"].(map[int][]int32)
+	placement, _ := c.arg("placement").(map[int][]int32)
 	c.env.plan.Topics = append(c.env.plan.Topics, plan.Topic{
 		Pos: c.at.pos, Name: t.id, Cluster: c.thing("cluster").id,
 		Partitions: c.int("partitions"), Replicas: c.int("replicas"), MinInsync: c.int("min_insync"),
@@ -268,7 +268,7 @@ func runProducer(c *call) starlark.Value {
 	if math.IsInf(p.Rate, 1) {
 		p.Rate, p.MaxRate = 0, true
 	} else if c.has("rate") && p.Rate == 0 {
-		c.wrong(c.param("rate"), c.raw["rate"], "got 0, want more than 0", "to send nothing, leave the producer out")
+		c.wrong(c.param("rate"), c.raw("rate"), "got 0, want more than 0", "to send nothing, leave the producer out")
 	}
 	c.env.plan.Producers = append(c.env.plan.Producers, p)
 	return t
@@ -284,7 +284,7 @@ func runConsumer(c *call) starlark.Value {
 	}
 	for _, name := range []string{"commit_every", "session_timeout"} {
 		if c.has(name) && c.dur(name) == 0 {
-			c.wrong(c.param(name), c.raw[name], "got 0s, want a longer duration", "")
+			c.wrong(c.param(name), c.raw(name), "got 0s, want a longer duration", "")
 		}
 	}
 	for _, topic := range c.things("topic") {
@@ -297,7 +297,7 @@ func runConsumer(c *call) starlark.Value {
 func runAlarm(c *call) starlark.Value {
 	t := c.env.newThing(plan.RefAlarm, c.at.pos, c.str("name"))
 	a := plan.Alarm{Pos: c.at.pos, Name: t.id, Lasting: c.dur("lasting"), Log: c.str("log")}
-	if x, ok := c.args["claim"].(*claim); ok {
+	if x, ok := c.arg("claim").(*claim); ok {
 		a.Claim, a.Text = x.expr, x.text
 	}
 	c.env.plan.Alarms = append(c.env.plan.Alarms, a)
