@@ -111,6 +111,9 @@ func (w *watcher) rates() (sent, acked, delivered float64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.look()
+	if len(w.seconds) == 0 {
+		return 0, 0, 0
+	}
 	first := w.seconds[0]
 	elapsed := (w.at - first.at).Seconds()
 	if elapsed <= 0 {
