@@ -479,13 +479,14 @@ func (c *collector) latency(m *member, s *record.Span, h *histogram) {
 	// In cells, the times are an arithmetic series: the records are counted
 	// place by place, not one by one.
 	step := seg.interval * float64(s.Stride) * c.perCell
+	perStep := 1 / step
 	h.n += uint64(s.N)
 	for left := s.N; left > 0; {
 		p, k := place(uint64(v))
 		n := left
 		if step > 0 && (p > 0 || k > 0) {
-			if low := v - float64(lowest(p, k)); low < step*float64(left) {
-				n = min(uint32(low/step)+1, left)
+			if fit := (v - float64(lowest(p, k))) * perStep; fit < float64(left) {
+				n = min(uint32(fit)+1, left)
 			}
 		}
 		h.page(p)[k%subs] += n

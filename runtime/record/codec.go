@@ -225,6 +225,10 @@ func (c *column) next() uint64 {
 		c.b = c.b[1:]
 		return uint64(v)
 	}
+	return c.long()
+}
+
+func (c *column) long() uint64 {
 	v, n := binary.Uvarint(c.b)
 	if n <= 0 {
 		c.bad = true
@@ -273,6 +277,12 @@ func (d *decoder) decode(body []byte, buf []Span, f func([]Span) error) error {
 		for i := range out {
 			if err := d.row(&out[i], &cols); err != nil {
 				return err
+			}
+		}
+		// A column that ran out has given zeros since.
+		for i := range cols {
+			if cols[i].bad {
+				return errSection
 			}
 		}
 		if err := f(out); err != nil {
@@ -346,11 +356,6 @@ func (d *decoder) row(s *Span, cols *[numCols]column) error {
 		}
 	case hasReason(op) && b&flagOffset != 0:
 		s.Reason = uint32(cols[colOffsets].next())
-	}
-	for i := range cols {
-		if cols[i].bad {
-			return errSection
-		}
 	}
 	return nil
 }
