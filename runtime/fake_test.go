@@ -121,6 +121,8 @@ func (f *fake) Up(ctx context.Context, p *plan.Plan, o UpOptions) (World, error)
 	if f.upErr != nil {
 		return nil, f.upErr
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.p, f.observe = p, o.Observe
 	for _, c := range p.Clusters {
 		for _, n := range c.Nodes {

@@ -421,7 +421,10 @@ func TestChanges(t *testing.T) {
 		change := func(after time.Duration, c Change) {
 			time.AfterFunc(after, func() {
 				c.Cluster = "kafka"
-				f.observe(c)
+				f.mu.Lock()
+				observe := f.observe
+				f.mu.Unlock()
+				observe(c)
 			})
 		}
 		f.upDelay, f.loadDelay = time.Second, 100*time.Millisecond
