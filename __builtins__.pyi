@@ -503,7 +503,7 @@ class _Cluster:
         """One separate controller, of a cluster that has controllers = 3."""
     @property
     def cpu(self) -> _GaugeByAllMember:
-        """Processor time that the brokers use; 1 is one core. Unit: share (a number; 1 is all, or one core). Windows: before, after, during, outside, at, at_end. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member (the first if not said)."""
+        """Processor time that the brokers use; 1 is one core. Unit: share. Windows: before, after, during, outside, at, at_end. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member (the first if not said)."""
     @property
     def memory(self) -> _GaugeOfBytesByAllMember:
         """Memory that the brokers hold. Unit: size. Windows: before, after, during, outside, at, at_end. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member (the first if not said)."""
@@ -588,7 +588,7 @@ class _Producer:
         """Records that were definitely not written. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
     @property
     def late(self) -> _Number:
-        """Share of records offered more than 100 ms of real time after they were due, for want of machine. Unit: share (a number; 1 is all, or one core). Windows: before, after, during, outside. Bounds: at_least, at_most, equals, none."""
+        """Share of records offered more than 100 ms of real time after they were due, for want of machine. Unit: share. Windows: before, after, during, outside. Bounds: at_least, at_most, equals, none."""
     @property
     def latency(self) -> _LatencyOfTimeByPartition:
         """From the moment a record was due to its acknowledgement. Unit: duration. Windows: before, after, during, outside. Bounds: never_below, never_above, at_least, at_most. By: all, partition (the first if not said)."""

@@ -11,6 +11,7 @@ import (
 
 	"starfall/internal/kafkaconf"
 	"starfall/internal/spell"
+	"starfall/interp/plan"
 )
 
 //go:generate go test -run TestGeneratedFilesAreFresh -update .
@@ -228,7 +229,7 @@ func Markdown() string {
 			b.WriteString("\n" + f.text + "\n")
 		}
 		if f.family == Measures {
-			measureTables(&b, table)
+			measureTables(&b)
 			continue
 		}
 		if f.family == Units || f.family == Libraries {
@@ -313,16 +314,32 @@ func (t Type) short() string {
 
 func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
-func measureTables(b *strings.Builder, table []Word) {
-	on := ""
-	for _, w := range table {
-		if w.Family != Measures {
-			continue
+// measureTables writes what may be said of each kind of measure, then the
+// measures of each subject.
+func measureTables(b *strings.Builder) {
+	b.WriteString("\n| kind | windows | bounds | besides |\n| --- | --- | --- | --- |\n")
+	for _, family := range []plan.Family{plan.FamilyRate, plan.FamilyFate, plan.FamilyLatency, plan.FamilyStall, plan.FamilyGauge, plan.FamilyNumber} {
+		f := factsOf(plan.Measure{Family: family, By: []string{"all", "partition"}})
+		besides := []string{}
+		if f.per {
+			besides = append(besides, "`per`")
 		}
-		if w.On != on {
-			on = w.On
-			fmt.Fprintf(b, "\n### Measures of %s\n\n| measure | meaning |\n| --- | --- |\n", article(on))
+		if f.stat {
+			besides = append(besides, "`p50 p90 p99 p999 max`")
 		}
-		fmt.Fprintf(b, "| `%s` | %s |\n", w.Name, cell(w.Help))
+		fmt.Fprintf(b, "| %s | `%s` | `%s` | %s |\n", family, strings.Join(f.windows, " "), strings.Join(f.bounds, " "), strings.Join(besides, ", "))
+	}
+	b.WriteString("\n`balanced` needs a measure of several series; where `by` takes more than one word, the first holds if nothing is said. A number of an event takes no window.\n")
+	on := plan.RefKind("")
+	for _, m := range plan.Measures() {
+		if m.Subject != on {
+			on = m.Subject
+			fmt.Fprintf(b, "\n### Measures of %s\n\n| measure | kind | unit | by | meaning |\n| --- | --- | --- | --- | --- |\n", article(typeOfRef(on)))
+		}
+		by := ""
+		if len(m.By) > 0 {
+			by = "`" + strings.Join(m.By, " ") + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", m.Name, m.Family, unitWord(m.Unit), by, cell(sentence(m.Help)))
 	}
 }

@@ -159,7 +159,7 @@ func unitWord(u plan.Unit) string {
 	case plan.UnitSeconds:
 		return "duration"
 	case plan.UnitShare:
-		return "share (a number; 1 is all, or one core)"
+		return "share"
 	case plan.UnitBytes:
 		return "size"
 	}
