@@ -44,6 +44,32 @@ type bed struct {
 
 	mu    sync.Mutex
 	lines []string
+	slow  time.Duration // wall time in which this machine did not run us
+}
+
+// slack is by how much scenario time this machine alone may have stretched
+// anything: what a sleeping goroutine overslept in all, with a share for the
+// many steps that one delivery takes.
+func (b *bed) slack() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Duration(float64(2*b.slow) * b.clock.speed)
+}
+
+// watch measures slow until ctx ends.
+func (b *bed) watch(ctx context.Context) {
+	const nap = 5 * time.Millisecond
+	last := time.Now()
+	for ctx.Err() == nil {
+		time.Sleep(nap)
+		now := time.Now()
+		if over := now.Sub(last) - nap; over > nap {
+			b.mu.Lock()
+			b.slow += over
+			b.mu.Unlock()
+		}
+		last = now
+	}
 }
 
 // scenario is a plan with a cluster kafka of three brokers, topic orders,
@@ -95,8 +121,10 @@ func start(t *testing.T, p *plan.Plan, speed float64) *bed {
 		}
 		t.Errorf("goroutines left:\n%s", stacks)
 	})
+	go b.watch(ctx)
 	t.Cleanup(func() {
 		if t.Failed() {
+			t.Logf("the machine's own slack: %v", b.slack())
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			for i, l := range b.lines {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,9 @@ type dialer struct {
 	timeout time.Duration
 	ctx     context.Context
 	cancel  context.CancelFunc
+
+	// produced counts the produce requests that were about to be written.
+	produced atomic.Int64
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -68,6 +72,15 @@ func (d *dialer) close(reset bool) {
 type conn struct {
 	net.Conn
 	d *dialer
+}
+
+// Write counts produce requests: sarama writes each request at once, and Kafka's
+// requests begin with four bytes of length and two of the API key, 0 for Produce.
+func (c *conn) Write(b []byte) (int, error) {
+	if len(b) >= 6 && b[4] == 0 && b[5] == 0 {
+		c.d.produced.Add(1)
+	}
+	return c.Conn.Write(b)
 }
 
 func (c *conn) Close() error {

@@ -21,8 +21,8 @@ const (
 )
 
 // entry is a record that waits in a lane. since is the start of its delivery
-// timeout; doubt says that it was handed to sarama before, so that it may be in
-// the log.
+// timeout; doubt says that it may have been written to a broker before, so that it
+// may be in the log.
 type entry struct {
 	seq   uint64
 	since time.Duration
@@ -35,6 +35,7 @@ type item struct {
 	msg      sarama.ProducerMessage
 	value    []byte
 	troubles uint32 // lane.troubles when it was handed over
+	produced int64  // requests that its pipe had written by then
 	done     bool
 }
 
@@ -71,15 +72,23 @@ type lane struct {
 	trouble  bool
 	troubles uint32
 	moved    time.Time // when sarama last showed life
+	said     time.Time // when a reopening was last logged
 	free     []*item
 }
 
-// pipe is one sarama producer of a lane.
+// pipe is one sarama producer of a lane. Sarama's input has no buffer, and who
+// takes from it may wait for its errors to be read: so one goroutine only
+// sends, without holding any lock, and another only reads.
 type pipe struct {
 	client *client
 	prod   sarama.AsyncProducer
-	in     chan<- *sarama.ProducerMessage
+	wake   chan struct{} // there may be something to send
+	stop   chan struct{} // closed by abandon
+	sent   chan struct{} // closed when the sender has ended
 }
+
+// sendAtOnce is how many records a pipe's sender takes from the lane at a time.
+const sendAtOnce = 512
 
 func newLane(p *producer, part int32) *lane {
 	l := &lane{p: p, part: part, ready: make(chan struct{})}
@@ -101,6 +110,7 @@ func (l *lane) open(pause time.Duration) {
 				l.mu.Lock()
 				if l.closed {
 					l.mu.Unlock()
+					close(p.sent)
 					p.abandon(true)
 					p.discard()
 					return
@@ -112,8 +122,8 @@ func (l *lane) open(pause time.Duration) {
 				default:
 					close(l.ready)
 				}
-				l.feed()
 				l.mu.Unlock()
+				go l.send(p)
 				l.read(p)
 				return
 			}
@@ -158,20 +168,22 @@ func (l *lane) dial() (*pipe, error) {
 	if closed {
 		return nil, sarama.ErrClosedClient
 	}
-	p := &pipe{client: c}
+	p := &pipe{client: c, wake: make(chan struct{}, 1), stop: make(chan struct{}), sent: make(chan struct{})}
 	c.trouble = func() { l.noteTrouble(p) }
 	p.prod, err = sarama.NewAsyncProducerFromClient(c)
 	if err != nil {
 		c.end(true)
 		return nil, err
 	}
-	p.in = p.prod.Input()
 	return p, nil
 }
 
 // abandon ends a pipe; whatever it still has to say is not listened to.
+// Sarama closes its input at the end, so the sender has to end before.
 func (p *pipe) abandon(reset bool) {
 	p.client.end(reset)
+	close(p.stop)
+	<-p.sent
 	p.prod.AsyncClose()
 }
 
@@ -224,52 +236,84 @@ func (l *lane) put(entries []entry) {
 	}
 }
 
-// feed hands records to sarama as far as the state allows. The caller holds mu.
+// feed lets the sender look for records. The caller holds mu.
 func (l *lane) feed() {
-	if l.pipe == nil || !l.begun || l.closed {
+	if l.pipe == nil || l.queue.len() == 0 {
 		return
+	}
+	select {
+	case l.pipe.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next moves records from the queue to flight, as far as the state allows.
+func (l *lane) next(p *pipe, batch []*item) []*item {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pipe != p || !l.begun {
+		return batch
 	}
 	limit := l.window
 	if l.trouble {
 		limit = probe
 	}
-	if l.pending == 0 && l.queue.len() > 0 {
+	if l.pending == 0 {
 		l.moved = time.Now()
 	}
-	for l.pending < limit && l.queue.len() > 0 {
-		it := l.item(l.queue.front())
-		select {
-		case l.pipe.in <- &it.msg:
-			l.queue.pop()
-			l.flight.push(it)
-			l.pending++
-		default:
-			// Sarama's channel is full; the next acknowledgement or sweep goes on.
-			l.free = append(l.free, it)
-			return
+	for l.pending < limit && l.queue.len() > 0 && len(batch) < sendAtOnce {
+		var it *item
+		if n := len(l.free); n > 0 {
+			it = l.free[n-1]
+			l.free = l.free[:n-1]
+		} else {
+			it = new(item)
+		}
+		it.entry, it.done, it.troubles = l.queue.pop(), false, l.troubles
+		it.produced = p.client.dial.produced.Load()
+		l.flight.push(it)
+		l.pending++
+		batch = append(batch, it)
+	}
+	return batch
+}
+
+// send hands records to sarama until the pipe is given up.
+func (l *lane) send(p *pipe) {
+	defer close(p.sent)
+	in := p.prod.Input()
+	batch := make([]*item, 0, sendAtOnce)
+	for {
+		batch = l.next(p, batch[:0])
+		if len(batch) == 0 {
+			select {
+			case <-p.wake:
+				continue
+			case <-p.stop:
+				return
+			}
+		}
+		for _, it := range batch {
+			l.fill(it)
+			select {
+			case in <- &it.msg:
+			case <-p.stop:
+				return
+			}
 		}
 	}
 }
 
-// item makes a message for sarama.
-func (l *lane) item(e entry) *item {
-	var it *item
-	if n := len(l.free); n > 0 {
-		it = l.free[n-1]
-		l.free = l.free[:n-1]
-	} else {
-		it = &item{value: make([]byte, 0, max(l.p.spec.Producer.Size, record.IdentitySize))}
-	}
+// fill makes the message of an item.
+func (l *lane) fill(it *item) {
 	spec := &l.p.spec
-	it.entry, it.done, it.troubles = e, false, l.troubles
 	it.value = record.Encode(it.value[:0], record.Identity{
-		Run: spec.RunID, Producer: spec.Index, Member: spec.Member, Seq: e.seq,
+		Run: spec.RunID, Producer: spec.Index, Member: spec.Member, Seq: it.seq,
 	}, spec.Producer.Size)
 	it.msg = sarama.ProducerMessage{Topic: spec.Topic.Name, Value: it, Metadata: it, Partition: l.part, Offset: -1}
 	if l.p.keys != nil {
-		it.msg.Key = l.p.keys[record.KeyOf(spec.Seed, spec.Index, spec.Member, e.seq, spec.Producer.Keys)]
+		it.msg.Key = l.p.keys[record.KeyOf(spec.Seed, spec.Index, spec.Member, it.seq, spec.Producer.Keys)]
 	}
-	return it
 }
 
 // read takes what a pipe reports until it has ended.
@@ -387,13 +431,20 @@ func (l *lane) settle() {
 	}
 }
 
-// recall takes everything back from sarama, to the head of the queue. The items
-// themselves stay with the pipe that is given up.
-func (l *lane) recall() {
+// recall cuts a pipe off and takes everything back from it, to the head of the
+// queue. What was handed over before the pipe's last request may be in the log.
+// The items themselves stay with the pipe.
+func (l *lane) recall(p *pipe, reset bool) {
+	l.pipe = nil
+	if p == nil {
+		return
+	}
+	p.client.dial.close(reset)
+	produced := p.client.dial.produced.Load()
 	var back []entry
 	for l.flight.len() > 0 {
 		if it := l.flight.pop(); !it.done {
-			it.doubt = true
+			it.doubt = it.doubt || it.produced < produced
 			back = append(back, it.entry)
 		}
 	}
@@ -403,11 +454,13 @@ func (l *lane) recall() {
 
 // reopen gives up the pipe and makes another; what sarama had is sent again.
 func (l *lane) reopen(why string) {
-	l.p.spec.Env.Log(fmt.Sprintf("%s: partition %d: a new client, with %d records to send again: %s",
-		memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.part, l.pending, why))
+	if now := time.Now(); now.Sub(l.said) > l.p.set.wall(10*time.Second) {
+		l.said = now
+		l.p.spec.Env.Log(fmt.Sprintf("%s: partition %d: a new client, with %d records to send again: %s",
+			memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.part, l.pending, why))
+	}
 	p := l.pipe
-	l.pipe = nil
-	l.recall()
+	l.recall(p, true)
 	l.trouble = true
 	go p.abandon(true) // its reader goes on to the end
 	l.open(l.p.set.wall(l.p.set.backoff))
@@ -452,8 +505,7 @@ func (l *lane) close(reset bool) {
 	}
 	l.closed = true
 	p, dialing := l.pipe, l.dialing
-	l.pipe = nil
-	l.recall()
+	l.recall(p, reset)
 	l.mu.Unlock()
 	if p != nil {
 		p.abandon(reset)

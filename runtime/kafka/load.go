@@ -11,8 +11,8 @@
 //   - one batch of a partition is in flight at a time, where Java has up to five;
 //   - a batch that fails is sent again after retry.backoff.ms, which does not
 //     grow (KIP-580);
-//   - a record that was handed to sarama counts as perhaps written when its
-//     delivery timeout passes, though sarama may still have held it back.
+//   - a record that sarama has when its partition's connection carries a produce
+//     request counts as perhaps written, though it may not be in that request.
 //
 // This file defines Load, which starts the clients.
 package kafka
