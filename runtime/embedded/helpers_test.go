@@ -263,42 +263,41 @@ func (b *bed) produce(c sarama.Client, topic string, partitions int32, first, co
 	return acked
 }
 
-// read gives the values of a partition from start to its high-water mark, once that is
-// at the end of the leader's log: with acks=1 it comes after the acknowledgement.
-func (b *bed) read(topic string, partition int32) []string {
+// read gives the values of each partition from start to its high-water mark, once that
+// is at the end of the leader's log: with acks=1 it comes after the acknowledgement.
+func (b *bed) read(topic string, partitions int32) map[int32][]string {
 	b.t.Helper()
-	b.until("the high-water mark at the end", func(runtime.State) bool {
-		p := b.partition(topic, partition)
-		return p.HighWater == p.End
-	})
 	c := b.client(runtime.Place{})
-	end, err := c.GetOffset(topic, partition, sarama.OffsetNewest)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var out []string
-	if end == 0 {
-		return out
-	}
 	consumer, err := sarama.NewConsumerFromClient(c)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	defer consumer.Close()
-	pc, err := consumer.ConsumePartition(topic, partition, sarama.OffsetOldest)
-	if err != nil {
-		b.t.Fatal(err)
+	ends, readers := map[int32]int64{}, map[int32]sarama.PartitionConsumer{}
+	for p := range partitions {
+		b.until("the high-water mark at the end", func(runtime.State) bool {
+			state := b.partition(topic, p)
+			return state.HighWater == state.End
+		})
+		if ends[p], err = c.GetOffset(topic, p, sarama.OffsetNewest); err != nil {
+			b.t.Fatal(err)
+		}
+		if readers[p], err = consumer.ConsumePartition(topic, p, sarama.OffsetOldest); err != nil {
+			b.t.Fatal(err)
+		}
+		defer readers[p].AsyncClose()
 	}
-	defer pc.Close()
-	for {
-		select {
-		case m := <-pc.Messages():
-			out = append(out, string(m.Value))
-			if m.Offset >= end-1 {
-				return out
+	out := map[int32][]string{}
+	for p := range partitions {
+		for next := int64(0); next < ends[p]; {
+			select {
+			case m := <-readers[p].Messages():
+				out[p] = append(out[p], string(m.Value))
+				next = m.Offset + 1
+			case <-b.ctx.Done():
+				b.t.Fatalf("read %d records of %s/%d up to offset %d: %v", len(out[p]), topic, p, ends[p], b.ctx.Err())
 			}
-		case <-b.ctx.Done():
-			b.t.Fatalf("read %d records of %s/%d up to offset %d: %v", len(out), topic, partition, end, b.ctx.Err())
 		}
 	}
+	return out
 }

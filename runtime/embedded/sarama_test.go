@@ -18,36 +18,37 @@ import (
 )
 
 func TestProduceAndConsume(t *testing.T) {
-	for _, speed := range []float64{1, 10} {
-		for _, tt := range []struct {
-			name   string
-			change func(*sarama.Config)
-		}{
-			{"acks=all", func(*sarama.Config) {}},
-			{"acks=1", func(c *sarama.Config) { c.Producer.RequiredAcks = sarama.WaitForLocal }},
-			{"idempotent", func(c *sarama.Config) { c.Producer.Idempotent, c.Net.MaxOpenRequests = true, 1 }},
-			{"zstd", func(c *sarama.Config) { c.Producer.Compression = sarama.CompressionZSTD }},
-			{"version 2.0", func(c *sarama.Config) { c.Version = sarama.V2_0_0_0 }},
-			{"version 4.0", func(c *sarama.Config) { c.Version = sarama.V4_0_0_0 }},
-		} {
-			t.Run(fmt.Sprintf("speed %v/%s", speed, tt.name), func(t *testing.T) {
-				b := start(t, kafkaPlan(3, 0, nil), speed)
-				b.topic("t", 6, 3, map[string]string{"min.insync.replicas": "2"})
-				config := b.config()
-				tt.change(config)
-				c, err := sarama.NewClient(b.bootstrap(runtime.Place{Client: "shop", Member: 1}), config)
-				if err != nil {
-					t.Fatal(err)
+	for _, tt := range []struct {
+		name   string
+		speed  float64
+		change func(*sarama.Config)
+	}{
+		{"acks=all", 10, func(*sarama.Config) {}},
+		{"acks=all at speed 1", 1, func(*sarama.Config) {}},
+		{"acks=1", 10, func(c *sarama.Config) { c.Producer.RequiredAcks = sarama.WaitForLocal }},
+		{"idempotent", 10, func(c *sarama.Config) { c.Producer.Idempotent, c.Net.MaxOpenRequests = true, 1 }},
+		{"zstd", 10, func(c *sarama.Config) { c.Producer.Compression = sarama.CompressionZSTD }},
+		{"version 2.0", 10, func(c *sarama.Config) { c.Version = sarama.V2_0_0_0 }},
+		{"version 4.0", 10, func(c *sarama.Config) { c.Version = sarama.V4_0_0_0 }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := start(t, kafkaPlan(3, 0, nil), tt.speed)
+			b.topic("t", 6, 3, map[string]string{"min.insync.replicas": "2"})
+			config := b.config()
+			tt.change(config)
+			c, err := sarama.NewClient(b.bootstrap(runtime.Place{Client: "shop", Member: 1}), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			acked := b.produce(c, "t", 6, 0, 3_000)
+			got := b.read("t", 6)
+			for p := range int32(6) {
+				if !slices.Equal(got[p], acked[p]) {
+					t.Errorf("partition %d: read %d records, want the %d acknowledged ones in order", p, len(got[p]), len(acked[p]))
 				}
-				defer c.Close()
-				acked := b.produce(c, "t", 6, 0, 3_000)
-				for p := range int32(6) {
-					if got := b.read("t", p); !slices.Equal(got, acked[p]) {
-						t.Errorf("partition %d: read %d records, want the %d acknowledged ones in order", p, len(got), len(acked[p]))
-					}
-				}
-			})
-		}
+			}
+		})
 	}
 }
 
@@ -176,15 +177,19 @@ func (g *groupUnderTest) untilShared(members, partitions int) {
 }
 
 func TestGroupOfTwo(t *testing.T) {
-	for _, strategy := range []func() sarama.BalanceStrategy{
-		sarama.NewBalanceStrategyRange, sarama.NewBalanceStrategyRoundRobin,
-		sarama.NewBalanceStrategySticky, sarama.NewBalanceStrategyCooperativeSticky,
+	for _, tt := range []struct {
+		strategy func() sarama.BalanceStrategy
+		speed    float64
+	}{
+		{sarama.NewBalanceStrategyRange, 10}, {sarama.NewBalanceStrategyRoundRobin, 10},
+		{sarama.NewBalanceStrategySticky, 10}, {sarama.NewBalanceStrategyCooperativeSticky, 10},
+		{sarama.NewBalanceStrategyRange, 1},
 	} {
-		t.Run(strategy().Name(), func(t *testing.T) {
-			b := start(t, kafkaPlan(3, 0, nil), 10)
+		t.Run(fmt.Sprintf("%s at speed %v", tt.strategy().Name(), tt.speed), func(t *testing.T) {
+			b := start(t, kafkaPlan(3, 0, nil), tt.speed)
 			b.topic("t", 6, 3, nil)
 			g := newGroup(b, func(c *sarama.Config) {
-				c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{strategy()}
+				c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{tt.strategy()}
 			})
 			leave := g.join(1)
 			g.join(2)
@@ -304,8 +309,9 @@ func TestLeaderKilled(t *testing.T) {
 			}
 			b.signal(victim, tt.undo)
 			b.settled("t", 3, 3)
+			read := b.read("t", 3)
 			for p := range int32(3) {
-				got := b.read("t", p)
+				got := read[p]
 				if tt.idempotent && !slices.Equal(got, acked[p]) {
 					t.Errorf("partition %d: read %d records, want the %d acknowledged ones in order", p, len(got), len(acked[p]))
 				}
@@ -340,8 +346,9 @@ func TestClientCutOff(t *testing.T) {
 	b.shape()
 	select {
 	case acked := <-done:
+		read := b.read("t", 3)
 		for p := range int32(3) {
-			got := b.read("t", p)
+			got := read[p]
 			for _, v := range acked[p] {
 				if !slices.Contains(got, v) {
 					t.Errorf("partition %d: acknowledged record %s is lost", p, v)
@@ -382,7 +389,7 @@ func TestUncleanElection(t *testing.T) {
 			}
 			if unclean {
 				b.until("an unclean leader", func(runtime.State) bool { return slices.Contains(followers, b.partition("t", 0).Leader) })
-				if got := b.read("t", 0); !slices.Equal(got, before) {
+				if got := b.read("t", 1)[0]; !slices.Equal(got, before) {
 					t.Errorf("log after the unclean election: got %d records, want the %d from before the leader was alone", len(got), len(before))
 				}
 				b.mu.Lock()
@@ -397,7 +404,7 @@ func TestUncleanElection(t *testing.T) {
 			}
 			b.signal(p.Leader, runtime.SignalStart)
 			b.settled("t", 1, 3)
-			if got := b.read("t", 0); !slices.Equal(got, append(before, alone...)) {
+			if got := b.read("t", 1)[0]; !slices.Equal(got, append(before, alone...)) {
 				t.Errorf("log after the leader's return: got %d records, want all %d", len(got), len(before)+len(alone))
 			}
 		})
