@@ -58,7 +58,9 @@ type Options struct {
 	// reset) and not for Stop (its sockets close). It is not called for PowerOff
 	// and Pause: there the sockets stay and nobody answers.
 	OnDown func(node int32, abrupt bool)
-	// OnUp is called when a started process listens again.
+	// OnUp is called when a started process listens: a controller at once, a broker when
+	// it has registered and caught up, as Kafka opens its port only then. It is called
+	// for the first start too, from Advance.
 	OnUp func(node int32)
 	// CloseConn asks the shell to close a client's connection, as Kafka does when a
 	// produce request with acks=0 cannot be carried out.

@@ -39,6 +39,9 @@ type broker struct {
 	groupWake time.Duration // time of the earliest Tick that is scheduled, 0 for none
 	groupFree []func(int16)
 
+	// early is what arrived before the broker had caught up with its registration.
+	early []func()
+
 	fetches   map[*clientFetch]bool // parked
 	nextPID   int64
 	lastPID   int64
@@ -262,6 +265,7 @@ func (l *lifecycle) beat() {
 			l.beat()
 		case !l.caughtUp && a.caughtUp:
 			l.caughtUp = true
+			l.b.ready()
 			l.beat()
 		case !l.caughtUp:
 			l.next(startingHeartbeat, l.beat)
@@ -301,10 +305,46 @@ func (l *lifecycle) end() {
 	finish()
 }
 
+// whenReady runs fn once the broker takes part. Kafka opens a broker's listeners, and acts
+// on metadata, only when it has caught up with the record of its own registration; until
+// then its port refuses. So a broker that restarts before its old session is over does not
+// lead again what it led before. A request that a shell passes on all the same waits.
+func (b *broker) whenReady(fn func()) {
+	if b.lifecycle.caughtUp {
+		fn()
+		return
+	}
+	b.early = append(b.early, fn)
+}
+
+// ready makes the broker what the metadata says, all at once.
+func (b *broker) ready() {
+	d := newDelta()
+	b.image().each(func(p *PartitionState) {
+		d.partitions[partitionKey{p.Topic, p.Partition}] = true
+	})
+	for _, key := range sortedKeys(b.n.disk.logs) {
+		p := b.image().partition(key)
+		if p == nil || p.TopicID != b.n.disk.logs[key].topicID || !slices.Contains(p.Replicas, b.n.id) {
+			delete(b.n.disk.logs, key) // what was deleted or moved away meanwhile
+		}
+	}
+	b.metadataChanged(d)
+	b.n.w.opts.OnUp(b.n.id)
+	early := b.early
+	b.early = nil
+	for _, fn := range early {
+		fn()
+	}
+}
+
 // metadataChanged is called when committed records have reached this broker.
 func (b *broker) metadataChanged(d *delta) {
 	if len(d.configs) > 0 {
 		clear(b.settings)
+	}
+	if !b.lifecycle.caughtUp {
+		return
 	}
 	for _, key := range sortedKeys(d.removed) {
 		b.dropReplica(key, true)

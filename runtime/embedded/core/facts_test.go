@@ -9,6 +9,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // spread gives the offsets of a fault against the brokers' heartbeats, since one
@@ -336,6 +338,42 @@ func TestRestartedBrokerRegistersAfterMeasuredTime(t *testing.T) {
 	})
 	if took := w.Now() - start; err != nil || took < 1800*ms || took > 2500*ms {
 		t.Errorf("got unfenced after %v (%v), want about 1.9s", took, err)
+	}
+	settle(t, w)
+}
+
+// A broker that is killed and started again within its session is refused as a duplicate
+// until the session is over (BrokerHeartbeatManager.hasValidSession), and serves nobody.
+func TestQuickRestartWaitsForTheOldSession(t *testing.T) {
+	up := map[int32]time.Duration{}
+	var w *World
+	w = newWorld(t, Options{Brokers: 3, OnUp: func(id int32) { up[id] = w.Now() }})
+	settle(t, w)
+	createTopic(t, w, 1, "t", 3, 3, map[string]string{"min.insync.replicas": "2"}, nil)
+	loads := startLoad(w, "t", 3, -1)
+	w.Advance(w.Now() + 5*sec)
+	ctl, _ := w.ActiveController()
+	victim := ctl%3 + 1
+	killed := w.Now()
+	must(t, w.Kill(victim))
+	must(t, w.Start(victim))
+	answered := time.Duration(0)
+	w.at(killed+3*sec, func() {
+		req := kmsg.NewPtrMetadataRequest()
+		req.SetVersion(7)
+		w.Request(victim, ClientConn{ID: 8}, req, func(kmsg.Response) { answered = w.Now() - killed })
+	})
+	w.Advance(killed + 20*sec)
+	if answered < 7*sec || answered > 14*sec {
+		t.Errorf("got an answer of the restarted broker after %v, want none before it is registered again", answered)
+	}
+	if got := up[victim] - killed; got < 7*sec || got > 14*sec {
+		t.Errorf("its port opened after %v, want it closed until it is registered again", got)
+	}
+	for _, l := range loads {
+		if got := l.stall(killed, killed+19*sec); got < 7*sec || got > 11*sec {
+			t.Errorf("partition %d: got a stall of %v, want that of the whole session", l.partition, got)
+		}
 	}
 	settle(t, w)
 }

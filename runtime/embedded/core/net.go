@@ -271,7 +271,7 @@ func (c *conn) attempt(rto time.Duration) {
 		if c.closed {
 			return
 		}
-		if !c.to.listens() {
+		if !c.to.accepts(c.key.ch) {
 			c.close()
 			return
 		}

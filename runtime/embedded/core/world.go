@@ -278,6 +278,12 @@ func (n *node) listens() bool {
 	return n.alive() || n.state == Paused && n.beforePause != Starting
 }
 
+// accepts: a connection for this purpose is taken. A broker opens its own listener only
+// when it is ready, the controller's at once.
+func (n *node) accepts(ch channel) bool {
+	return n.listens() && (ch != chanFetch || n.broker != nil && n.broker.lifecycle.caughtUp)
+}
+
 func (n *node) setState(s Process) {
 	n.state = s
 	n.w.emit(Event{Kind: EventProcess, Node: n.id, Text: s.String()})
@@ -293,8 +299,9 @@ func (n *node) boot() {
 	n.raft.start()
 	if n.broker != nil {
 		n.broker.start()
+	} else {
+		n.w.opts.OnUp(n.id)
 	}
-	n.w.opts.OnUp(n.id)
 }
 
 // down ends the process; what it had in memory is gone.
@@ -477,7 +484,9 @@ func (w *World) Request(id int32, from ClientConn, req kmsg.Request, reply func(
 	if !ok || !n.listens() || !n.isBroker {
 		return
 	}
-	n.run(func() { n.broker.handleClient(from, req, reply) })
+	n.run(func() {
+		n.broker.whenReady(func() { n.broker.handleClient(from, req, reply) })
+	})
 }
 
 // Disconnected tells that a client's connection is gone: its parked requests are dropped.

@@ -203,7 +203,7 @@ func (l *load) refresh() {
 	for i := range l.w.brokers {
 		id := l.w.brokers[(l.fails+i)%len(l.w.brokers)]
 		n := l.w.byID[id]
-		if !n.listens() || !l.reach(id) {
+		if !n.accepts(chanFetch) || !l.reach(id) {
 			continue
 		}
 		req := kmsg.NewPtrMetadataRequest()
@@ -245,7 +245,7 @@ func (l *load) send() {
 		l.refresh()
 	}
 	n := l.w.byID[l.leader]
-	if n == nil || !n.listens() && n.state != PoweredOff || !l.reach(l.leader) {
+	if n == nil || !n.accepts(chanFetch) && n.state != PoweredOff || !l.reach(l.leader) {
 		l.again()
 		return
 	}
