@@ -146,6 +146,7 @@ var slips = sync.OnceValue(func() []slip {
 
 // syntaxHint adds to a parser's message what a beginner may have meant.
 func syntaxHint(msg, line string) (message, suggestion string) {
+	line = line[:min(len(line), 500)] // nobody writes longer ones by hand
 	for _, s := range slips() {
 		if at := s.rx.FindStringIndex(line); at != nil && !inString(line, at[0]) {
 			return msg, s.hint
