@@ -181,6 +181,7 @@ func (j *judging) rulePoints(r *ruling, a answer) {
 		p point
 	}
 	var first, worst, edge *extreme
+	points, low, high := 0, math.Inf(1), math.Inf(-1)
 	worse := func(v, than float64) bool {
 		if lower(b) {
 			return v < than
@@ -190,6 +191,8 @@ func (j *judging) rulePoints(r *ruling, a answer) {
 	for _, s := range a.points {
 		for _, p := range s.points {
 			x := &extreme{s, p}
+			points++
+			low, high = min(low, p.v), max(high, p.v)
 			if edge == nil || lower(b) && p.v < edge.p.v || !lower(b) && p.v > edge.p.v {
 				edge = x
 			}
@@ -207,11 +210,17 @@ func (j *judging) rulePoints(r *ruling, a answer) {
 	if first == nil {
 		r.outcome = Held
 		r.value = finite(edge.p.v)
-		word := "lowest"
-		if !lower(b) {
-			word = "highest"
+		word := "highest "
+		switch {
+		case points == 1:
+			word = ""
+		case low == high && a.gauge:
+			r.measured = "always " + Quantity(low, unit)
+			return
+		case lower(b):
+			word = "lowest "
 		}
-		r.measured = fmt.Sprintf("%s %s%s at %s", word, Quantity(edge.p.v, unit), on(edge.s.label), Clock(edge.p.from))
+		r.measured = fmt.Sprintf("%s%s%s at %s", word, Quantity(edge.p.v, unit), on(edge.s.label), Clock(edge.p.from))
 		return
 	}
 	r.outcome = Broken
@@ -363,6 +372,9 @@ func numberText(n number, a answer, unit plan.Unit) string {
 		s += " of " + Number(a.of)
 	}
 	if n.note != "" && a.question == nil && n.v != 0 {
+		if unit == plan.UnitCount {
+			s += ","
+		}
 		s += " " + n.note
 	} else {
 		s += on(n.label)

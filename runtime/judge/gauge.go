@@ -162,7 +162,7 @@ func (c *collector) leader(at time.Duration, p *record.PartitionState) {
 }
 
 func (c *collector) elected(t *topicState, at time.Duration, partition, to int32, unclean bool) {
-	what := "leader " + strconv.Itoa(int(to))
+	what := partitionLabel(t.plan.Name, partition) + " to leader " + strconv.Itoa(int(to))
 	t.changes = append(t.changes, happening{at, partition, what})
 	if unclean {
 		t.unclean = append(t.unclean, happening{at, partition, what})

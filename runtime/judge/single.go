@@ -56,13 +56,15 @@ func (j *judging) single(t *plan.Term) answer {
 	return none("%s: nothing recorded", t.Subject.Name)
 }
 
+// count counts what happened in a window, and says when first.
 func count(list []happening, w window) answer {
 	n := number{partition: -1}
 	for _, h := range list {
 		if w.parts.has(h.at) {
-			if n.v == 0 {
+			if n.at == nil {
 				at := h.at
-				n.at, n.partition, n.note = &at, h.partition, h.what
+				n.at, n.partition = &at, h.partition
+				n.note = "first: " + h.what + " at " + Clock(h.at)
 			}
 			n.v++
 		}

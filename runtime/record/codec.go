@@ -239,16 +239,31 @@ func (c *column) long() uint64 {
 	return v
 }
 
-// maxPart and maxSource bound what a damaged file can make the reader allocate.
+// maxPart, maxSource and maxSlots bound what a damaged file can make the reader
+// allocate: 64 MB of expectations.
 const (
-	maxPart   = 1 << 24
+	maxPart   = 1 << 20
 	maxSource = 1 << 20
+	maxSlots  = 1 << 22
 )
 
 // decoder reads the spans sections of one stream.
 type decoder struct {
 	shape
 	predictor
+	slotsMade int
+}
+
+// fits tells whether the expectations of a new slot fit into the bound.
+func (d *decoder) fits(source, part int) bool {
+	have := 0
+	if source < len(d.slots) {
+		have = len(d.slots[source])
+	}
+	if part >= have {
+		d.slotsMade += part + 1 - have
+	}
+	return d.slotsMade <= maxSlots
 }
 
 // decode calls f with the section's spans in order, some thousands at a time;
@@ -332,6 +347,9 @@ func (d *decoder) row(s *Span, cols *[numCols]column) error {
 		s.N = uint32(n) + 1
 	}
 	if hasSeq(op) {
+		if part >= 0 && (source >= len(d.slots) || part >= len(d.slots[source])) && !d.fits(source, part) {
+			return errSection
+		}
 		x := d.slot(source, part)
 		s.First = x.next
 		if b&flagSeq != 0 {

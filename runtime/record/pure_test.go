@@ -118,3 +118,21 @@ func TestPartitioner(t *testing.T) {
 		}
 	}
 }
+
+func TestFileName(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"shop", "shop"},
+		{"shop-2", "shop-2"},
+		{"../../etc", "______etc-"},
+		{"a/b", "a_b-"},
+		{"", ""},
+	} {
+		got := fileName(tt.in)
+		if len(got) < len(tt.want) || got[:len(tt.want)] != tt.want || got != tt.want && len(got) != len(tt.want)+8 {
+			t.Errorf("%q: got %q, want %q", tt.in, got, tt.want)
+		}
+	}
+	if a, b := fileName("a/b"), fileName("a:b"); a == b {
+		t.Errorf("got %s for both a/b and a:b", a)
+	}
+}

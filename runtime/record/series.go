@@ -5,6 +5,8 @@ package record
 
 import (
 	"fmt"
+	"hash/crc32"
+	"strings"
 	"time"
 )
 
@@ -68,6 +70,21 @@ type seriesState struct {
 	samples []Sample
 }
 
+// fileName makes a file name of the name of a thing, which may hold anything.
+// Two names that differ in odd characters only get different files.
+func fileName(name string) string {
+	safe := strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}, name)
+	if safe == name && len(name) <= 100 {
+		return safe
+	}
+	return fmt.Sprintf("%.100s-%08x", safe, crc32.ChecksumIEEE([]byte(name)))
+}
+
 // writeSeries writes the rows that are complete; flushMu is held.
 func (w *Writer) writeSeries(all bool) error {
 	for i, s := range w.producers {
@@ -77,7 +94,7 @@ func (w *Writer) writeSeries(all bool) error {
 			b = fmt.Appendf(b, "%d,%d,%d,%d,%d,%d\n", first+k, c.accepted, c.acked, c.failed, c.unknown, c.late)
 		}
 		if len(b) > 0 {
-			if err := w.out.series(w.plan.Producers[i].Name, "second,sending,rate,failed,unknown,late", b); err != nil {
+			if err := w.out.series(fileName(w.plan.Producers[i].Name), "second,sending,rate,failed,unknown,late", b); err != nil {
 				return err
 			}
 		}
@@ -89,7 +106,7 @@ func (w *Writer) writeSeries(all bool) error {
 			b = fmt.Appendf(b, "%d,%d,%d\n", first+k, c.delivered, c.foreign)
 		}
 		if len(b) > 0 {
-			if err := w.out.series(w.plan.Consumers[i].Name, "second,rate,foreign", b); err != nil {
+			if err := w.out.series(fileName(w.plan.Consumers[i].Name), "second,rate,foreign", b); err != nil {
 				return err
 			}
 		}
@@ -120,7 +137,7 @@ func (w *Writer) writeSeries(all bool) error {
 	}
 	for _, c := range w.plan.Clusters {
 		if b := rows[c.Name]; len(b) > 0 {
-			if err := w.out.series(c.Name, "second,alive,active_controllers,offline,under_replicated,under_min_insync", b); err != nil {
+			if err := w.out.series(fileName(c.Name), "second,alive,active_controllers,offline,under_replicated,under_min_insync", b); err != nil {
 				return err
 			}
 		}
