@@ -4,6 +4,9 @@
 // groups and offsets in __consumer_offsets in Kafka's own format, so that the
 // next leader of a partition of that topic finds them.
 //
+// The log of a partition is replayed in one step, so there is no time in which a
+// coordinator would answer COORDINATOR_LOAD_IN_PROGRESS.
+//
 // Assignors are none of its business: range, sticky or cooperative, the group's
 // leader assigns, and the coordinator carries bytes.
 package group
