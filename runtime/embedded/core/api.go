@@ -68,7 +68,7 @@ type Options struct {
 	// OnEvent is told what happens inside, in order. See Event.
 	OnEvent func(Event)
 	// Groups makes the group coordinator of a broker each time its process starts.
-	// nil: group requests are answered with COORDINATOR_NOT_AVAILABLE.
+	// nil: group requests are not advertised, and answered with UNSUPPORTED_VERSION.
 	Groups func(GroupEnv) GroupCoordinator
 }
 

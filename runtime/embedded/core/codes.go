@@ -3,7 +3,6 @@ package core
 // This file defines Kafka's error codes that the core answers with.
 
 const (
-	codeUnknown                  int16 = -1
 	codeOffsetOutOfRange         int16 = 1
 	codeCorruptMessage           int16 = 2
 	codeUnknownTopicOrPartition  int16 = 3
@@ -26,10 +25,8 @@ const (
 	codeNotController            int16 = 41
 	codeInvalidRequest           int16 = 42
 	codeUnsupportedMessageFormat int16 = 43
-	codePolicyViolation          int16 = 44
 	codeOutOfOrderSequence       int16 = 45
 	codeInvalidProducerEpoch     int16 = 47
-	codeKafkaStorage             int16 = 56
 	codeFetchSessionIDNotFound   int16 = 70
 	codeFencedLeaderEpoch        int16 = 74
 	codeUnknownLeaderEpoch       int16 = 75
@@ -40,7 +37,6 @@ const (
 	codeElectionNotNeeded        int16 = 84
 	codeNoReassignment           int16 = 85
 	codeInvalidRecord            int16 = 87
-	codeDuplicateResource        int16 = 92
 	codeInvalidUpdateVersion     int16 = 95
 	codeUnknownTopicID           int16 = 100
 	codeDuplicateBroker          int16 = 101

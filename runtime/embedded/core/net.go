@@ -84,14 +84,13 @@ type call struct {
 // stream is one direction of a connection. Packets keep their order. While the path
 // is cut they are held, and leave at the next retransmission instant.
 type stream struct {
-	w         *World
-	from, to  *node
-	lastAt    time.Duration
-	busyUntil time.Duration
-	held      []packet
-	rto       time.Duration
-	probed    bool // the tail loss probe has been sent
-	dead      bool
+	w        *World
+	from, to *node
+	lastAt   time.Duration
+	held     []packet
+	rto      time.Duration
+	probed   bool // the tail loss probe has been sent
+	dead     bool
 }
 
 type packet struct {
@@ -107,7 +106,9 @@ func (w *World) path(from, to *node) Path {
 	if from == to {
 		return Path{}
 	}
-	return w.paths(from.id, to.id)
+	p := w.paths(from.id, to.id)
+	p.Cut = p.Cut || p.Loss >= 1
+	return p
 }
 
 func (s *stream) send(p packet) {
@@ -151,10 +152,12 @@ func (s *stream) retryLater() {
 }
 
 func (s *stream) transmit(p packet, path Path) {
-	t := max(s.w.now, s.busyUntil)
+	t := s.w.now
 	if path.Bandwidth > 0 {
-		t += time.Duration(float64(p.size) / path.Bandwidth * float64(time.Second))
-		s.busyUntil = t
+		// All connections of a path share its bandwidth.
+		link := [2]int32{s.from.id, s.to.id}
+		t = max(t, s.w.busy[link]) + time.Duration(float64(p.size)/path.Bandwidth*float64(time.Second))
+		s.w.busy[link] = t
 	}
 	t += baseLatency + path.Latency + s.w.random(path.Jitter)
 	if path.Loss > 0 {

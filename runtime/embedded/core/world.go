@@ -28,6 +28,7 @@ type World struct {
 	// connOrder keeps the connections in the order of their opening, because what is
 	// done to all of them must not depend on map order.
 	connOrder []*conn
+	busy      map[[2]int32]time.Duration // when a path with limited bandwidth is free again
 	voters    []int32
 	brokers   []int32
 }
@@ -140,6 +141,7 @@ func New(opts Options) (*World, error) {
 		rng:   rand.New(rand.NewPCG(opts.Seed, 0x5747_6166_616c_6c21)),
 		byID:  map[int32]*node{},
 		conns: map[connKey]*conn{},
+		busy:  map[[2]int32]time.Duration{},
 		paths: func(int32, int32) Path { return Path{} },
 	}
 	add := func(id int32, isBroker, isVoter bool) error {
@@ -475,6 +477,7 @@ func (w *World) SetPaths(paths func(from, to int32) Path) {
 		paths = func(int32, int32) Path { return Path{} }
 	}
 	w.paths = paths
+	clear(w.busy)
 }
 
 // Request takes a client's request as it arrives at a broker. When the broker is not
