@@ -439,13 +439,15 @@ func TestAdmin(t *testing.T) {
 	}
 	value := func(kind sarama.ConfigResourceType, name, key string) string {
 		t.Helper()
-		entries, err := a.DescribeConfig(sarama.ConfigResource{Type: kind, Name: name, ConfigNames: []string{key}})
+		found, err := a.DescribeConfigs([]*sarama.ConfigResource{{Type: kind, Name: name, ConfigNames: []string{key}}}, sarama.DescribeConfigsOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range entries {
-			if e.Name == key {
-				return e.Value
+		for _, r := range found {
+			for _, e := range r.Configs {
+				if e.Name == key {
+					return e.Value
+				}
 			}
 		}
 		return "(absent)"

@@ -33,9 +33,8 @@ var (
 type cluster struct {
 	plan    *plan.Cluster
 	server  *wire.Server
-	core    *core.World            // in the loop only
-	observe func(core.Event)       // nil when nobody listens
-	paths   map[[2]int32]core.Path // between nodes, as last set; in the loop only
+	core    *core.World      // in the loop only
+	observe func(core.Event) // nil when nobody listens
 	// registered says when a node last registered; in the loop only.
 	registered map[int32]time.Duration
 }

@@ -45,7 +45,6 @@ const (
 	errInvalidSessionTimeout     int16 = 26
 	errRebalanceInProgress       int16 = 27
 	errInvalidCommitOffsetSize   int16 = 28
-	errUnsupportedVersion        int16 = 35
 	errStorage                   int16 = 56
 	errNonEmptyGroup             int16 = 68
 	errGroupIDNotFound           int16 = 69
