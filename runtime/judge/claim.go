@@ -250,10 +250,7 @@ func (j *judging) rulePoints(r *ruling, a answer) {
 		r.measured += " for " + Length(stay)
 	}
 	r.where = &Where{At: seconds(first.p.from), For: seconds(stay), Series: first.s.label}
-	if first.s.partition >= 0 {
-		p := first.s.partition
-		r.where.Partition = &p
-	}
+	r.where.Partition = first.s.spot.pointer()
 }
 
 func on(label string) string {
@@ -350,9 +347,9 @@ func (j *judging) ruleNumbers(r *ruling, a answer) {
 			r.where.For = seconds(*worst.to - *worst.at)
 		}
 	}
-	if worst.partition >= 0 {
-		p := worst.partition
-		r.where.Partition = &p
+	r.where.Partition = worst.spot.pointer()
+	if r.where.Series == "" {
+		r.where.Series = j.label(worst.spot)
 	}
 	if len(r.witnesses) > 0 {
 		w := r.witnesses[0]
@@ -361,7 +358,7 @@ func (j *judging) ruleNumbers(r *ruling, a answer) {
 			r.where.At = w.At
 		}
 		if r.where.Series == "" {
-			r.where.Series = w.Topic
+			r.where.Series = partitionLabel(w.Topic, w.Partition)
 		}
 	}
 }

@@ -161,9 +161,8 @@ type leader struct {
 
 // happening is something countable at a moment.
 type happening struct {
-	at        time.Duration
-	partition int32
-	what      string
+	at   time.Duration
+	what string
 }
 
 // sources holds a bitset for each member of each producer.
@@ -191,6 +190,33 @@ func (s sources) get(producer, member int) *bitset {
 		return s[producer][member]
 	}
 	return &noBits
+}
+
+// spot names a partition of a topic of the plan in one number; -1 is none.
+type spot int32
+
+const noSpot spot = -1
+
+func spotOf(topic, partition int32) spot { return spot(topic<<20 | partition&(1<<20-1)) }
+
+func (s spot) topic() int32     { return int32(s) >> 20 }
+func (s spot) partition() int32 { return int32(s) & (1<<20 - 1) }
+
+// pointer gives the partition for JSON, nil for none.
+func (s spot) pointer() *int32 {
+	if s < 0 {
+		return nil
+	}
+	p := s.partition()
+	return &p
+}
+
+// label is how people read it: orders/3.
+func (c *collector) label(s spot) string {
+	if s < 0 || int(s.topic()) >= len(c.plan.Topics) {
+		return ""
+	}
+	return partitionLabel(c.plan.Topics[s.topic()].Name, s.partition())
 }
 
 type collector struct {
@@ -429,12 +455,12 @@ func (c *collector) endGap(p *producer, partition int32, n int64, t time.Duratio
 	}
 	if from, ok := p.silent[partition].over(n, t, came); ok && t-from > c.short {
 		if least := c.least(p.rate, p.partitions); t-from > least {
-			p.gaps = append(p.gaps, gap{from, t, partition, least})
+			p.gaps = append(p.gaps, gap{from, t, spotOf(int32(p.topic), partition), least})
 		}
 	}
 	if from, ok := p.allSilent.over(n, t, came); ok && t-from > c.short {
 		if least := c.least(p.rate, 1); t-from > least {
-			p.allGaps = append(p.allGaps, gap{from, t, -1, least})
+			p.allGaps = append(p.allGaps, gap{from, t, noSpot, least})
 		}
 	}
 }
@@ -461,7 +487,7 @@ func (c *collector) latency(m *member, s *record.Span, h *histogram) {
 	}
 	longest := s.At - seg.due(s.First)
 	if h.n == 0 || longest > h.max {
-		h.max, h.maxAt, h.member, h.seq, h.part = max(longest, 0), s.At, s.Source, s.First, s.Partition
+		h.max, h.maxAt, h.member, h.seq, h.part = max(longest, 0), s.At, s.Source, s.First, spotOf(s.Topic, s.Partition)
 	}
 	v := max(float64(longest)*c.perCell, 0)
 	if s.N == 1 {
@@ -502,11 +528,11 @@ func (c *collector) finish(end time.Duration) {
 		for i := range p.silent {
 			s := &p.silent[i]
 			if least := c.least(p.rate, p.partitions); s.waiting > 0 && end-s.since > least {
-				p.gaps = append(p.gaps, gap{s.since, end, int32(i), least})
+				p.gaps = append(p.gaps, gap{s.since, end, spotOf(int32(p.topic), int32(i)), least})
 			}
 		}
 		if least := c.least(p.rate, 1); p.allSilent.waiting > 0 && end-p.allSilent.since > least {
-			p.allGaps = append(p.allGaps, gap{p.allSilent.since, end, -1, least})
+			p.allGaps = append(p.allGaps, gap{p.allSilent.since, end, noSpot, least})
 		}
 	}
 	for _, x := range c.consumers {

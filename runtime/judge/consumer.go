@@ -30,9 +30,9 @@ type consumer struct {
 	delivered sources
 	rate      ticks
 	byMember  []ticks
-	byPart    []ticks
+	byPart    map[spot]*ticks
 	delay     latencies
-	delayBy   []latencies
+	delayBy   map[spot]*latencies
 	order     ordering
 	reads     [][]reading // by topic, partition
 	waiting   int         // partitions with something undelivered
@@ -57,7 +57,8 @@ type foreignRecord struct {
 const maxForeign = 1 << 16
 
 func newConsumer(c *collector, index int, want demand) *consumer {
-	x := &consumer{plan: &c.plan.Consumers[index], index: index, want: want, reads: make([][]reading, len(c.topics))}
+	x := &consumer{plan: &c.plan.Consumers[index], index: index, want: want, reads: make([][]reading, len(c.topics)),
+		byPart: map[spot]*ticks{}, delayBy: map[spot]*latencies{}}
 	for _, name := range x.plan.Topics {
 		t, ok := c.byName[name]
 		if !ok {
@@ -80,6 +81,14 @@ func (x *consumer) at(topic, partition int32) *reading {
 		*list = append(*list, r)
 	}
 	return &(*list)[partition]
+}
+
+// made gives the value of a key, and makes it at its first use.
+func made[K comparable, V any](m map[K]*V, k K) *V {
+	if m[k] == nil {
+		m[k] = new(V)
+	}
+	return m[k]
 }
 
 // pull reads the marks of a partition up to t.
@@ -120,12 +129,12 @@ func (c *collector) moves(x *consumer, topic, partition int32, pos int64, t time
 	if came {
 		if was && t-r.since > c.short {
 			if least := c.least(c.topicRate(topic), len(x.reads[topic])); t-r.since > least {
-				x.gaps = append(x.gaps, gap{r.since, t, partition, least})
+				x.gaps = append(x.gaps, gap{r.since, t, spotOf(topic, partition), least})
 			}
 		}
 		if x.waiting > 0 && t-x.allSince > c.short {
 			if least := c.least(c.topicRate(topic), 1); t-x.allSince > least {
-				x.allGaps = append(x.allGaps, gap{x.allSince, t, -1, least})
+				x.allGaps = append(x.allGaps, gap{x.allSince, t, noSpot, least})
 			}
 		}
 		r.since = t
@@ -186,14 +195,11 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 		addTo(&x.byMember, int(s.Member), s.At, s.N)
 	}
 	if x.want.rateByPartition {
-		addTo(&x.byPart, int(s.Partition), s.At, s.N)
+		made(x.byPart, spotOf(s.Topic, s.Partition)).add(s.At, s.N)
 	}
 	c.latency(m, s, x.delay.second(s.At))
 	if x.want.latByPartition {
-		for int(s.Partition) >= len(x.delayBy) {
-			x.delayBy = append(x.delayBy, nil)
-		}
-		c.latency(m, s, x.delayBy[s.Partition].second(s.At))
+		c.latency(m, s, made(x.delayBy, spotOf(s.Topic, s.Partition)).second(s.At))
 	}
 	again := x.delivered.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	c.scratch = again
@@ -244,12 +250,12 @@ func (x *consumer) finish(c *collector, end time.Duration) {
 		for i := range x.reads[topic] {
 			r := &x.reads[topic][i]
 			if least := c.least(rate, len(x.reads[topic])); r.undelivered() && end-r.since > least {
-				x.gaps = append(x.gaps, gap{r.since, end, int32(i), least})
+				x.gaps = append(x.gaps, gap{r.since, end, spotOf(int32(topic), int32(i)), least})
 			}
 		}
 	}
 	if least := c.least(0, 1); x.waiting > 0 && end-x.allSince > least {
-		x.allGaps = append(x.allGaps, gap{x.allSince, end, -1, least})
+		x.allGaps = append(x.allGaps, gap{x.allSince, end, noSpot, least})
 	}
 }
 

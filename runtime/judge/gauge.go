@@ -21,9 +21,9 @@ type point struct {
 
 // series is the points of one partition, member, or of the whole.
 type series struct {
-	label     string
-	partition int32 // -1: none
-	points    []point
+	label  string
+	spot   spot // noSpot: none
+	points []point
 }
 
 // gauge is a term about samples while its points are collected.
@@ -35,17 +35,17 @@ type gauge struct {
 	limit   int // keep only that many points; 0: all
 }
 
-func (g *gauge) put(label string, partition int32, at time.Duration, v float64) {
+func (g *gauge) put(label string, at spot, t time.Duration, v float64) {
 	s := g.index[label]
 	if s == nil {
-		s = &series{label: label, partition: partition}
+		s = &series{label: label, spot: at}
 		g.index[label] = s
 		g.series = append(g.series, s)
 	}
 	if g.limit > 0 && len(s.points) >= g.limit {
 		s.points = append(s.points[:0], s.points[1:]...)
 	}
-	s.points = append(s.points, point{at, at, v})
+	s.points = append(s.points, point{t, t, v})
 }
 
 type clusterState struct {
@@ -117,7 +117,7 @@ func (c *collector) sample(s *record.Sample) {
 	cl.samples++
 	if s.Controller >= 0 {
 		if cl.controller >= 0 && cl.controller != s.Controller {
-			cl.changes = append(cl.changes, happening{s.At, -1, "controller " + strconv.Itoa(int(s.Controller))})
+			cl.changes = append(cl.changes, happening{s.At, "controller " + strconv.Itoa(int(s.Controller))})
 		}
 		cl.controller = s.Controller
 	}
@@ -163,9 +163,9 @@ func (c *collector) leader(at time.Duration, p *record.PartitionState) {
 
 func (c *collector) elected(t *topicState, at time.Duration, partition, to int32, unclean bool) {
 	what := partitionLabel(t.plan.Name, partition) + " to leader " + strconv.Itoa(int(to))
-	t.changes = append(t.changes, happening{at, partition, what})
+	t.changes = append(t.changes, happening{at, what})
 	if unclean {
-		t.unclean = append(t.unclean, happening{at, partition, what})
+		t.unclean = append(t.unclean, happening{at, what})
 	}
 }
 
@@ -241,7 +241,7 @@ func (c *collector) measureCluster(g *gauge, s *record.Sample) {
 			}
 			n += v
 			if g.term.By == "member" {
-				g.put(g.term.Subject.Name+"-"+strconv.Itoa(int(b.ID)), -1, s.At, v)
+				g.put(g.term.Subject.Name+"-"+strconv.Itoa(int(b.ID)), noSpot, s.At, v)
 			}
 		}
 		if !known || g.term.By == "member" {
@@ -250,7 +250,7 @@ func (c *collector) measureCluster(g *gauge, s *record.Sample) {
 	default:
 		return
 	}
-	g.put("", -1, s.At, n)
+	g.put("", noSpot, s.At, n)
 }
 
 func (c *collector) measureTopic(g *gauge, s *record.Sample) {
@@ -283,11 +283,11 @@ func (c *collector) measureTopic(g *gauge, s *record.Sample) {
 		}
 		seen = true
 		if g.term.By == "partition" {
-			g.put(partitionLabel(name, p.Partition), p.Partition, s.At, v)
+			g.put(partitionLabel(name, p.Partition), spotOf(int32(c.byName[name]), p.Partition), s.At, v)
 		}
 	}
 	if seen && g.term.By != "partition" {
-		g.put("", -1, s.At, n)
+		g.put("", noSpot, s.At, n)
 	}
 }
 
@@ -330,7 +330,7 @@ func (c *collector) measureGroup(g *gauge, s *record.Sample) {
 	switch g.term.Measure {
 	case "assignment":
 		for _, member := range slices.Sorted(maps.Keys(now.owned)) {
-			g.put(x.plan.Name+"-"+strconv.Itoa(member), -1, s.At, float64(now.owned[member]))
+			g.put(x.plan.Name+"-"+strconv.Itoa(member), noSpot, s.At, float64(now.owned[member]))
 		}
 	case "idle_members":
 		n := 0
@@ -339,7 +339,7 @@ func (c *collector) measureGroup(g *gauge, s *record.Sample) {
 				n++
 			}
 		}
-		g.put("", -1, s.At, float64(n))
+		g.put("", noSpot, s.At, float64(n))
 	case "members":
 		n := len(now.owned)
 		for _, described := range s.Groups {
@@ -347,7 +347,7 @@ func (c *collector) measureGroup(g *gauge, s *record.Sample) {
 				n = described.Members
 			}
 		}
-		g.put("", -1, s.At, float64(n))
+		g.put("", noSpot, s.At, float64(n))
 	}
 }
 
@@ -383,13 +383,13 @@ func (c *collector) lag(x *consumer) {
 	}
 	for _, g := range x.lagged {
 		if g.term.By != "partition" {
-			g.put("", -1, s.At, total)
+			g.put("", noSpot, s.At, total)
 			continue
 		}
 		for i := range s.Partitions {
 			t, ok := c.byName[s.Partitions[i].Topic]
 			if v, have := by[[2]int32{int32(t), s.Partitions[i].Partition}]; ok && have {
-				g.put(partitionLabel(s.Partitions[i].Topic, s.Partitions[i].Partition), s.Partitions[i].Partition, s.At, v)
+				g.put(partitionLabel(s.Partitions[i].Topic, s.Partitions[i].Partition), spotOf(int32(t), s.Partitions[i].Partition), s.At, v)
 			}
 		}
 	}
@@ -412,7 +412,7 @@ func (x *consumer) rebalances() []happening {
 				n = 1 // the group was empty and began anew
 			}
 			for range min(n, 1000) {
-				out = append(out, happening{ch.At, -1, "generation " + strconv.Itoa(int(ch.Generation))})
+				out = append(out, happening{ch.At, "generation " + strconv.Itoa(int(ch.Generation))})
 			}
 		}
 		last = ch.Generation

@@ -23,7 +23,7 @@ type histogram struct {
 	maxAt  time.Duration
 	member int32
 	seq    uint64
-	part   int32
+	part   spot
 }
 
 func place(cells uint64) (page, sub int) {

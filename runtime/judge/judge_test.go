@@ -559,3 +559,56 @@ func TestSameVerdictTwice(t *testing.T) {
 		last = b
 	}
 }
+
+// TestTwoTopics keeps the partitions of a consumer's topics apart.
+func TestTwoTopics(t *testing.T) {
+	p := testPlan()
+	p.Topics = append(p.Topics, plan.Topic{Name: "returns", Cluster: "kafka", Partitions: 2, Replicas: 1, MinInsync: 1})
+	p.Producers = append(p.Producers, plan.Producer{Name: "back", Topic: "returns", Members: 1, Acks: "all", Partitioner: "round_robin"})
+	p.Consumers[0].Topics = []string{"orders", "returns"}
+	w := record.NewMemory(p, record.Info{ID: 7})
+	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseLoad})
+	c := w.Consumer("billing", 1)
+	for i, topic := range []string{"orders", "returns"} {
+		l := w.Producer(p.Producers[i].Name, 1)
+		parts := p.Topics[i].Partitions
+		l.Due(0, 0, 10, parts)
+		for seq := range uint64(200) {
+			due := time.Duration(seq) * 100 * ms
+			part, offset := int32(seq)%int32(parts), int64(seq)/int64(parts)
+			l.Accepted(seq, 1, due)
+			l.Acked(seq, part, offset, due+5*ms)
+			// The second partition of returns is silent for its group from 8 s to
+			// 12 s, and record 101 of it is never delivered.
+			at := due + 7*ms
+			if i == 1 && part == 1 && between(due, 8*sec, 12*sec) {
+				at = 12 * sec
+			}
+			if i == 0 || seq != 101 {
+				c.Delivered(topic, part, offset, record.Identity{Producer: i, Member: 1, Seq: seq}, at)
+			}
+		}
+	}
+	w.Event(record.Event{At: 20 * sec, Kind: record.KindPhase, Phase: record.PhaseHeal})
+	q := *p
+	q.Claims = []plan.Claim{
+		billing("missing").by("partition").none().expect(),
+		billing("stall").by("partition").atMost(1).expect(),
+		billing("stall").atMost(1).expect(),
+		billing("rate").by("partition").neverBelow(1).expect(),
+	}
+	v, err := Judge(&q, w.Recording())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{
+		"1 on returns/1", "3.90 s on returns/1, from 0:08.105", "3.90 s on returns/1, from 0:08.105", "0/s on returns/1 at 0:08; below 1/s for 4 s",
+	} {
+		if got := v.Claims[i].Measured; got != want {
+			t.Errorf("%s: got %q, want %q", v.Claims[i].Text, got, want)
+		}
+	}
+	if got := len(v.Claims[0].Values); got != 6 {
+		t.Errorf("got %d partitions, want 6", got)
+	}
+}

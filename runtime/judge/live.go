@@ -105,25 +105,25 @@ func (l *Live) Judge(e *plan.Expr, now time.Duration) (Outcome, string) {
 
 // openGap is the longest silence that goes on at now.
 func (j *judging) openGap(t *plan.Term, now time.Duration) number {
-	best := number{partition: -1}
-	see := func(since time.Duration, least time.Duration, label string, partition int32) {
+	best := number{spot: noSpot}
+	see := func(since, least time.Duration, at spot) {
 		if g := now - since; g > least && g.Seconds() > best.v {
 			from := since
-			best = number{label: label, partition: partition, v: g.Seconds(), at: &from}
+			best = number{spot: at, label: j.label(at), v: g.Seconds(), at: &from}
 		}
 	}
 	if t.Subject.Kind == plan.RefConsumer {
 		x := j.consumer(t.Subject.Name)
 		if t.By == "all" {
 			if x.waiting > 0 {
-				see(x.allSince, j.least(0, 1), "", -1)
+				see(x.allSince, j.least(0, 1), noSpot)
 			}
 			return best
 		}
 		for topic := range x.reads {
 			for i := range x.reads[topic] {
 				if r := &x.reads[topic][i]; r.undelivered() {
-					see(r.since, j.least(j.topicRate(int32(topic)), len(x.reads[topic])), partitionLabel(j.plan.Topics[topic].Name, int32(i)), int32(i))
+					see(r.since, j.least(j.topicRate(int32(topic)), len(x.reads[topic])), spotOf(int32(topic), int32(i)))
 				}
 			}
 		}
@@ -132,13 +132,13 @@ func (j *judging) openGap(t *plan.Term, now time.Duration) number {
 	p := j.producer(t.Subject.Name)
 	if t.By == "all" {
 		if p.allSilent.waiting > 0 {
-			see(p.allSilent.since, j.least(p.rate, 1), "", -1)
+			see(p.allSilent.since, j.least(p.rate, 1), noSpot)
 		}
 		return best
 	}
 	for i := range p.silent {
 		if s := &p.silent[i]; s.waiting > 0 {
-			see(s.since, j.least(p.rate, p.partitions), partitionLabel(p.plan.Topic, int32(i)), int32(i))
+			see(s.since, j.least(p.rate, p.partitions), spotOf(int32(p.topic), int32(i)))
 		}
 	}
 	return best
@@ -160,7 +160,7 @@ func (j *judging) soFar(q *question) {
 		}, func(first, word uint64) {
 			q.total += uint64(bits.OnesCount64(word))
 			if q.term.By == "partition" {
-				each(first, word, func(seq uint64) { q.by[m.partition(seq)]++ })
+				each(first, word, func(seq uint64) { q.by[spotOf(int32(j.producers[q.index].topic), m.partition(seq))]++ })
 			}
 		}, &m.acked, &m.failed, &m.unsure)
 	})

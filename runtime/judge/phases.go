@@ -117,7 +117,7 @@ func (j *judging) phase(p *producer, d disturbance) Phase {
 	worst := longest(p.gaps, pieces{{d.from, d.to}})
 	var most gap
 	for _, g := range worst {
-		if l := g.to - g.from; l > most.to-most.from || l == most.to-most.from && g.partition < most.partition {
+		if l := g.to - g.from; l > most.to-most.from || l == most.to-most.from && g.spot < most.spot {
 			most = g
 		}
 	}
@@ -136,9 +136,9 @@ func (j *judging) phase(p *producer, d disturbance) Phase {
 	case n == p.partitions && n > 1:
 		x.StallOn = fmt.Sprintf("all %d partitions", n)
 	case n > 1:
-		x.StallOn = fmt.Sprintf("%s and %d more", partitionLabel(p.plan.Topic, most.partition), n-1)
+		x.StallOn = fmt.Sprintf("%s and %d more", j.label(most.spot), n-1)
 	default:
-		x.StallOn = partitionLabel(p.plan.Topic, most.partition)
+		x.StallOn = j.label(most.spot)
 	}
 	return x
 }

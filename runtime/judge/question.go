@@ -54,7 +54,7 @@ type question struct {
 	whole bool // every record counts
 
 	total     uint64
-	by        map[int32]uint64 // by partition
+	by        map[spot]uint64
 	witnesses []Witness
 	excluded  uint64 // acknowledged, not in the log, but below the log's start
 	pending   uint64 // of total: past the group's position
@@ -67,7 +67,7 @@ type question struct {
 }
 
 func (c *collector) ask(t *plan.Term, f frame) *question {
-	q := &question{term: t, kind: t.Subject.Kind, index: -1, by: map[int32]uint64{}}
+	q := &question{term: t, kind: t.Subject.Kind, index: -1, by: map[spot]uint64{}}
 	switch t.Subject.Kind {
 	case plan.RefConsumer:
 		for i := range c.plan.Consumers {
@@ -132,7 +132,7 @@ func (q *question) take(c *collector, m *member, s *record.Span, seq uint64) {
 		return
 	}
 	q.total++
-	q.by[s.Partition]++
+	q.by[spotOf(s.Topic, s.Partition)]++
 	if len(q.witnesses) < maxWitnesses {
 		q.witnesses = append(q.witnesses, c.witness(m, s, seq))
 	}
@@ -192,7 +192,7 @@ func (c *collector) answerByBits(q *question) {
 				}
 				part := m.partition(seq)
 				q.total++
-				q.by[part]++
+				q.by[spotOf(int32(p.topic), part)]++
 				if len(q.witnesses) < maxWitnesses {
 					s := record.Span{Op: record.OpFailed, Producer: int32(p.index), Topic: int32(p.topic), Partition: part}
 					w := c.witness(m, &s, seq)
@@ -391,7 +391,7 @@ func missingHow(inLog, audited, past bool) string {
 // count is take without asking again whether the record counts.
 func (q *question) count(c *collector, m *member, s *record.Span, seq uint64) {
 	q.total++
-	q.by[s.Partition]++
+	q.by[spotOf(s.Topic, s.Partition)]++
 	if len(q.witnesses) < maxWitnesses {
 		q.witnesses = append(q.witnesses, c.witness(m, s, seq))
 	}
@@ -438,7 +438,7 @@ func (c *collector) addForeign(events []record.Event) {
 				continue
 			}
 			q.total++
-			q.by[f.partition]++
+			q.by[spotOf(f.topic, f.partition)]++
 			if len(q.witnesses) < maxWitnesses {
 				offset := f.offset
 				q.witnesses = append(q.witnesses, Witness{Topic: name, Partition: f.partition, Offset: &offset, At: seconds(f.at),

@@ -7,9 +7,9 @@ import "time"
 
 // gap is a time in which something waited and nothing came.
 type gap struct {
-	from, to  time.Duration
-	partition int32         // -1: all at once
-	least     time.Duration // shorter gaps are no stall
+	from, to time.Duration
+	spot     spot          // noSpot: all at once
+	least    time.Duration // shorter gaps are no stall
 }
 
 // silence watches one partition.
@@ -45,18 +45,18 @@ func (s *silence) over(n int64, t time.Duration, came bool) (from time.Duration,
 }
 
 // longest is the longest gap when all are cut to the parts. Gaps that are no
-// longer than their least, once cut, count as none. by partition: the longest
-// of each.
-func longest(gaps []gap, parts pieces) map[int32]gap {
-	out := map[int32]gap{}
+// longer than their least, once cut, count as none. The answer is the longest
+// of each partition.
+func longest(gaps []gap, parts pieces) map[spot]gap {
+	out := map[spot]gap{}
 	for _, g := range gaps {
 		for _, p := range parts {
-			c := gap{max(g.from, p.from), min(g.to, p.to), g.partition, g.least}
+			c := gap{max(g.from, p.from), min(g.to, p.to), g.spot, g.least}
 			if c.to-c.from <= g.least {
 				continue
 			}
-			if was, ok := out[g.partition]; !ok || c.to-c.from > was.to-was.from {
-				out[g.partition] = c
+			if was, ok := out[g.spot]; !ok || c.to-c.from > was.to-was.from {
+				out[g.spot] = c
 			}
 		}
 	}

@@ -58,12 +58,12 @@ func (j *judging) single(t *plan.Term) answer {
 
 // count counts what happened in a window, and says when first.
 func count(list []happening, w window) answer {
-	n := number{partition: -1}
+	n := number{spot: noSpot}
 	for _, h := range list {
 		if w.parts.has(h.at) {
 			if n.at == nil {
 				at := h.at
-				n.at, n.partition = &at, h.partition
+				n.at = &at
 				n.note = "first: " + h.what + " at " + Clock(h.at)
 			}
 			n.v++
@@ -88,7 +88,7 @@ func (j *judging) late(t *plan.Term, w window) answer {
 	if sent == 0 {
 		return none("%s: no record was sent in the window", t.Subject.Name)
 	}
-	return answer{numbers: []number{{partition: -1, v: late / sent}}}
+	return answer{numbers: []number{{spot: noSpot, v: late / sent}}}
 }
 
 // alarm answers raised, lasted and raised_at.
@@ -113,7 +113,7 @@ func (j *judging) alarm(t *plan.Term, w window) answer {
 		case e.Kind == record.KindAlarmRaised && !up:
 			up, since = true, e.At
 			if w.parts.has(e.At) {
-				raised = append(raised, happening{e.At, -1, ""})
+				raised = append(raised, happening{e.At, ""})
 			}
 		case e.Kind == record.KindAlarmCleared && up:
 			down(e.At)
@@ -124,18 +124,18 @@ func (j *judging) alarm(t *plan.Term, w window) answer {
 	}
 	switch t.Measure {
 	case "lasted":
-		n := number{partition: -1, v: lasted.Seconds()}
+		n := number{spot: noSpot, v: lasted.Seconds()}
 		if len(raised) > 0 {
 			n.at = &raised[0].at
 		}
 		return answer{numbers: []number{n}}
 	case "raised_at":
 		if len(raised) == 0 {
-			return answer{numbers: []number{{partition: -1, v: math.Inf(1)}}}
+			return answer{numbers: []number{{spot: noSpot, v: math.Inf(1)}}}
 		}
-		return answer{numbers: []number{{partition: -1, v: raised[0].at.Seconds(), at: &raised[0].at}}}
+		return answer{numbers: []number{{spot: noSpot, v: raised[0].at.Seconds(), at: &raised[0].at}}}
 	}
-	n := number{partition: -1, v: float64(len(raised))}
+	n := number{spot: noSpot, v: float64(len(raised))}
 	if len(raised) > 0 {
 		n.at = &raised[0].at
 	}
@@ -154,7 +154,7 @@ func (j *judging) ofEvent(t *plan.Term) answer {
 	if t.Measure == "took" {
 		type key struct{ occurrence, action int }
 		fired := map[key]time.Duration{}
-		n := number{partition: -1}
+		n := number{spot: noSpot}
 		for _, x := range j.events {
 			if x.Name != t.Subject.Name {
 				continue
@@ -200,8 +200,8 @@ func (j *judging) ofEvent(t *plan.Term) answer {
 			if back == start {
 				v = 0 // the rate never fell
 			}
-			return answer{numbers: []number{{partition: -1, v: v, at: &back}}}
+			return answer{numbers: []number{{spot: noSpot, v: v, at: &back}}}
 		}
 	}
-	return answer{numbers: []number{{partition: -1, v: math.Inf(1), note: "not by the end of the run"}}}
+	return answer{numbers: []number{{spot: noSpot, v: math.Inf(1), note: "not by the end of the run"}}}
 }

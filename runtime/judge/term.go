@@ -5,7 +5,9 @@ package judge
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"time"
@@ -16,12 +18,12 @@ import (
 
 // number is one value of a term, and where it comes from.
 type number struct {
-	label     string
-	partition int32 // -1: none
-	v         float64
-	at        *time.Duration // where: the moment
-	to        *time.Duration
-	note      string
+	label string
+	spot  spot // noSpot: none
+	v     float64
+	at    *time.Duration // where: the moment
+	to    *time.Duration
+	note  string
 }
 
 // answer is what a term says before its bound is put to it. Exactly one of
@@ -138,62 +140,91 @@ func perOf(t *plan.Term, unit time.Duration) (time.Duration, error) {
 }
 
 type labelled struct {
-	label     string
-	partition int32
-	ticks     ticks
+	label string
+	spot  spot
+	ticks ticks
 }
 
 // seriesOf gives the counts that a rate is made of.
 func (j *judging) seriesOf(t *plan.Term) []labelled {
 	name := t.Subject.Name
 	var all ticks
-	var by []ticks
+	var byMember []ticks
+	byPart := func(spot) ticks { return nil }
 	if t.Subject.Kind == plan.RefConsumer {
 		x := j.consumer(name)
 		if x == nil {
 			return nil
 		}
-		all = x.rate
-		if by = x.byMember; t.By == "partition" {
-			by = x.byPart
-		}
-		if t.By == "partition" && len(x.plan.Topics) > 0 {
-			name = x.plan.Topics[0]
-			by = padTo(by, len(x.reads[j.byName[name]]))
+		all, byMember = x.rate, x.byMember
+		byPart = func(at spot) ticks {
+			if n := x.byPart[at]; n != nil {
+				return *n
+			}
+			return nil
 		}
 	} else {
 		p := j.producer(name)
 		if p == nil {
 			return nil
 		}
-		all = p.acked
+		all, byMember = p.acked, padTo(p.byMember, len(p.members))
 		if t.Measure == "sending" {
-			all = p.sent
+			all, byMember = p.sent, padTo(p.sentBy, len(p.members))
 		}
-		switch {
-		case t.By == "partition":
-			by, name = padTo(p.byPart, p.partitions), p.plan.Topic
-		case t.Measure == "sending":
-			by = padTo(p.sentBy, len(p.members))
-		default:
-			by = padTo(p.byMember, len(p.members))
+		byPart = func(at spot) ticks {
+			if i := int(at.partition()); i < len(p.byPart) {
+				return p.byPart[i]
+			}
+			return nil
 		}
 	}
+	var out []labelled
 	switch t.By {
 	case "member":
-		var out []labelled
-		for i := 1; i < len(by); i++ {
-			out = append(out, labelled{name + "-" + strconv.Itoa(i), -1, by[i]})
+		for i := 1; i < len(byMember); i++ {
+			out = append(out, labelled{name + "-" + strconv.Itoa(i), noSpot, byMember[i]})
 		}
 		return out
 	case "partition":
-		var out []labelled
-		for i := range by {
-			out = append(out, labelled{partitionLabel(name, int32(i)), int32(i), by[i]})
+		for _, at := range j.spots(t.Subject) {
+			out = append(out, labelled{j.label(at), at, byPart(at)})
 		}
 		return out
 	}
-	return []labelled{{"", -1, all}}
+	return []labelled{{"", noSpot, all}}
+}
+
+// spots gives the partitions that a subject is about, those without a record
+// too.
+func (j *judging) spots(subject plan.Ref) []spot {
+	var out []spot
+	all := func(topic, n int) {
+		for i := range n {
+			out = append(out, spotOf(int32(topic), int32(i)))
+		}
+	}
+	switch subject.Kind {
+	case plan.RefProducer:
+		if p := j.producer(subject.Name); p != nil {
+			all(p.topic, p.partitions)
+		}
+	case plan.RefConsumer:
+		if x := j.consumer(subject.Name); x != nil {
+			for topic, reads := range x.reads {
+				all(topic, len(reads))
+			}
+		}
+	case plan.RefTopic:
+		if i, ok := j.byName[subject.Name]; ok {
+			n := j.topics[i].plan.Partitions
+			for k := range j.topics[i].marks {
+				n = max(n, int(k)+1)
+			}
+			all(i, n)
+		}
+	}
+	return out
 }
 
 // padTo gives partitions and members without any record a series of zeros.
@@ -222,7 +253,7 @@ func (j *judging) rate(t *plan.Term, m plan.Measure) answer {
 	}
 	a := answer{per: per, from: buckets[0].from}
 	for _, s := range list {
-		out := series{label: s.label, partition: s.partition}
+		out := series{label: s.label, spot: s.spot}
 		for _, b := range buckets {
 			out.points = append(out.points, point{b.from, b.to, float64(s.ticks.sum(b.from, b.to)) / (b.to - b.from).Seconds()})
 		}
@@ -248,7 +279,7 @@ func numbersOf(list []series, stat string) []number {
 			v[i] = p.v
 			sum += p.v
 		}
-		n := number{label: s.label, partition: s.partition, v: sum / float64(len(v))}
+		n := number{label: s.label, spot: s.spot, v: sum / float64(len(v))}
 		if q, ok := quantileOf(stat); ok {
 			sort.Float64s(v)
 			n.v = v[min(int(math.Ceil(q*float64(len(v))))-1, len(v)-1)]
@@ -287,38 +318,41 @@ func (j *judging) latencyOf(t *plan.Term, m plan.Measure) answer {
 		return none("%v", err)
 	}
 	type source struct {
-		label     string
-		partition int32
-		lat       latencies
+		label string
+		spot  spot
+		lat   latencies
 	}
 	var list []source
-	topic, what := "", "acknowledged"
-	var all latencies
-	var by []latencies
+	what := "acknowledged"
 	if t.Subject.Kind == plan.RefConsumer {
 		x := j.consumer(t.Subject.Name)
 		if x == nil {
 			return none("%s: nothing recorded", t.Subject.Name)
 		}
-		all, by, what = x.delay, x.delayBy, "delivered"
-		if len(x.plan.Topics) > 0 {
-			topic = x.plan.Topics[0]
+		what = "delivered"
+		list = []source{{"", noSpot, x.delay}}
+		if t.By == "partition" {
+			list = nil
+			for _, at := range j.spots(t.Subject) {
+				if l := x.delayBy[at]; l != nil {
+					list = append(list, source{j.label(at), at, *l})
+				}
+			}
 		}
 	} else {
 		p := j.producer(t.Subject.Name)
 		if p == nil {
 			return none("%s: nothing recorded", t.Subject.Name)
 		}
-		all, by, topic = p.lat, p.latBy, p.plan.Topic
-	}
-	if t.By == "partition" {
-		for i, l := range by {
-			if l != nil {
-				list = append(list, source{partitionLabel(topic, int32(i)), int32(i), l})
+		list = []source{{"", noSpot, p.lat}}
+		if t.By == "partition" {
+			list = nil
+			for i, l := range p.latBy {
+				if at := spotOf(int32(p.topic), int32(i)); l != nil {
+					list = append(list, source{j.label(at), at, l})
+				}
 			}
 		}
-	} else {
-		list = append(list, source{"", -1, all})
 	}
 	q, ok := quantileOf(t.Stat)
 	if !ok {
@@ -327,7 +361,7 @@ func (j *judging) latencyOf(t *plan.Term, m plan.Measure) answer {
 	a := answer{per: per}
 	for _, s := range list {
 		var whole histogram
-		out := series{label: s.label, partition: s.partition}
+		out := series{label: s.label, spot: s.spot}
 		for _, b := range buckets {
 			var h histogram
 			for k := int(b.from / time.Second); k < int(b.to/time.Second) && k < len(s.lat); k++ {
@@ -342,12 +376,12 @@ func (j *judging) latencyOf(t *plan.Term, m plan.Measure) answer {
 			continue
 		}
 		a.points = append(a.points, out)
-		n := number{label: s.label, partition: s.partition, v: whole.quantile(q, j.cell).Seconds()}
+		n := number{label: s.label, spot: s.spot, v: whole.quantile(q, j.cell).Seconds()}
 		if q == 1 {
 			at := whole.maxAt
 			n.at = &at
-			n.partition = whole.part
-			n.note = fmt.Sprintf("record %d of member %d, on %s", whole.seq, whole.member, partitionLabel(topic, whole.part))
+			n.spot = whole.part
+			n.note = fmt.Sprintf("record %d of member %d, on %s", whole.seq, whole.member, j.label(whole.part))
 		}
 		a.numbers = append(a.numbers, n)
 	}
@@ -379,14 +413,11 @@ func (j *judging) stall(t *plan.Term) answer {
 		return none("the window is empty")
 	}
 	var gaps []gap
-	topic, partitions := "", 1
 	if t.Subject.Kind == plan.RefConsumer {
 		x := j.consumer(t.Subject.Name)
-		if x == nil || len(x.plan.Topics) == 0 {
+		if x == nil {
 			return none("%s: nothing recorded", t.Subject.Name)
 		}
-		topic = x.plan.Topics[0]
-		partitions = len(x.reads[j.byName[topic]])
 		if gaps = x.gaps; t.By == "all" {
 			gaps = x.allGaps
 		}
@@ -395,7 +426,6 @@ func (j *judging) stall(t *plan.Term) answer {
 		if p == nil {
 			return none("%s: nothing recorded", t.Subject.Name)
 		}
-		topic, partitions = p.plan.Topic, p.partitions
 		if gaps = p.gaps; t.By == "all" {
 			gaps = p.allGaps
 		}
@@ -406,31 +436,26 @@ func (j *judging) stall(t *plan.Term) answer {
 	worst := longest(gaps, parts)
 	if t.By == "partition" {
 		a := answer{}
-		for i := range int32(partitions) {
-			a.numbers = append(a.numbers, stallNumber(partitionLabel(topic, i), worst, i))
+		for _, at := range j.spots(t.Subject) {
+			a.numbers = append(a.numbers, stallNumber(j.label(at), worst, at))
 		}
 		return a
 	}
-	all := number{partition: -1}
-	keys := make([]int32, 0, len(worst))
-	for k := range worst {
-		keys = append(keys, k)
-	}
-	sort.Slice(keys, func(a, b int) bool { return keys[a] < keys[b] })
-	for _, k := range keys {
-		if n := stallNumber("", worst, k); n.v > all.v {
+	all := number{spot: noSpot}
+	for _, at := range slices.Sorted(maps.Keys(worst)) {
+		if n := stallNumber("", worst, at); n.v > all.v {
 			all = n
-			if k >= 0 {
-				all.note = "on " + partitionLabel(topic, k)
+			if at >= 0 {
+				all.note = "on " + j.label(at)
 			}
 		}
 	}
 	return answer{numbers: []number{all}}
 }
 
-func stallNumber(label string, worst map[int32]gap, partition int32) number {
-	n := number{label: label, partition: partition}
-	if g, ok := worst[partition]; ok {
+func stallNumber(label string, worst map[spot]gap, at spot) number {
+	n := number{label: label, spot: at}
+	if g, ok := worst[at]; ok {
 		n.v = (g.to - g.from).Seconds()
 		n.at, n.to = &g.from, &g.to
 	}
@@ -455,7 +480,7 @@ func (j *judging) gaugeAnswer(t *plan.Term, m plan.Measure) answer {
 		}
 	}
 	for _, s := range g.series {
-		out := series{label: s.label, partition: s.partition}
+		out := series{label: s.label, spot: s.spot}
 		for i, p := range s.points {
 			switch {
 			case j.live:
@@ -518,35 +543,14 @@ func (j *judging) fate(t *plan.Term) answer {
 	}
 	a := answer{question: q}
 	if t.By == "partition" && t.Measure != "out_of_order" {
-		name, n := j.partitionsOf(q)
-		for k := range q.by {
-			n = max(n, int(k)+1)
-		}
-		for i := range int32(n) {
-			a.numbers = append(a.numbers, number{label: partitionLabel(name, i), partition: i, v: float64(q.by[i])})
+		for _, at := range j.spots(t.Subject) {
+			a.numbers = append(a.numbers, number{label: j.label(at), spot: at, v: float64(q.by[at])})
 		}
 		return a
 	}
-	a.numbers = []number{{partition: -1, v: float64(q.total)}}
+	a.numbers = []number{{spot: noSpot, v: float64(q.total)}}
 	a.of = j.outOf(q)
 	return a
-}
-
-// partitionsOf gives the topic and number of partitions of a question.
-func (j *judging) partitionsOf(q *question) (string, int) {
-	switch q.kind {
-	case plan.RefTopic:
-		return j.plan.Topics[q.index].Name, j.plan.Topics[q.index].Partitions
-	case plan.RefProducer:
-		p := j.producers[q.index]
-		return p.plan.Topic, p.partitions
-	}
-	x := j.consumers[q.index]
-	if len(x.plan.Topics) == 0 {
-		return "", 0
-	}
-	name := x.plan.Topics[0]
-	return name, j.plan.Topics[j.byName[name]].Partitions
 }
 
 // outOf is how many records a whole-run count is out of.

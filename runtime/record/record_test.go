@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -457,5 +458,70 @@ func BenchmarkRecord(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestManyWriters lets many goroutines write at once, with a follower and
+// flushes between, and finds every record again.
+func TestManyWriters(t *testing.T) {
+	dir := t.TempDir()
+	w, err := Create(dir, onePlan(4, 4, "round_robin"), Info{ID: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const each = 5000
+	f := w.Follow()
+	var group sync.WaitGroup
+	for m := 1; m <= 4; m++ {
+		group.Go(func() {
+			p, c := w.Producer("shop", m), w.Consumer("billing", m)
+			p.Due(0, 0, 1000, 4)
+			for seq := range uint64(each) {
+				at := time.Duration(seq) * time.Millisecond
+				p.Accepted(seq, 1, at)
+				p.Acked(seq, int32(seq%4), int64(seq), at)
+				c.Delivered("orders", int32(seq%4), int64(seq), Identity{Member: m, Seq: seq}, at)
+				if seq%1000 == 0 {
+					w.Event(Event{At: at, Kind: KindNote})
+					w.Sample(Sample{At: at, Cluster: "kafka"})
+				}
+			}
+		})
+	}
+	followed := 0
+	count := func(b *Block) error {
+		return b.Spans(func(_ Stream, spans []Span) error {
+			for _, s := range spans {
+				followed += int(s.N)
+			}
+			return nil
+		})
+	}
+	for range 20 {
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Next(count); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group.Wait()
+	if err := f.Next(count); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, cut := read(t, r)
+	want := 3 * 4 * each
+	if h.records != want || followed != want || cut != "" || !r.Whole {
+		t.Errorf("got %d records, %d followed, cut %q, whole %v, want %d", h.records, followed, cut, r.Whole, want)
+	}
+	if len(r.Events) != 21 || len(h.samples) != 20 || len(h.segments) != 4 {
+		t.Errorf("got %d events, %d samples, %d segments, want 21, 20, 4", len(r.Events), len(h.samples), len(h.segments))
 	}
 }
