@@ -191,8 +191,7 @@ func TestGroupOfTwo(t *testing.T) {
 			g := newGroup(b, func(c *sarama.Config) {
 				c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{tt.strategy()}
 			})
-			leave := g.join(1)
-			g.join(2)
+			leave, leaveToo := g.join(1), g.join(2)
 			g.untilShared(2, 6)
 			b.produce(b.client(runtime.Place{}), "t", 6, 0, 600)
 			g.untilSeen(600)
@@ -203,6 +202,27 @@ func TestGroupOfTwo(t *testing.T) {
 			groups, err := b.admin().DescribeConsumerGroups([]string{"billing"})
 			if err != nil || len(groups) != 1 || groups[0].State != "Stable" || len(groups[0].Members) != 1 {
 				t.Errorf("describe: got %+v, %v, want a stable group of one", groups, err)
+			}
+			a := b.admin()
+			if err := a.DeleteConsumerGroup("billing"); !errors.Is(err, sarama.ErrNonEmptyGroup) {
+				t.Errorf("deleting a group with a member: got %v, want %v", err, sarama.ErrNonEmptyGroup)
+			}
+			leaveToo()
+			if listed, err := a.ListConsumerGroups(); err != nil || listed["billing"] != "consumer" {
+				t.Errorf("list: got %v, %v, want billing of type consumer", listed, err)
+			}
+			if err := a.DeleteConsumerGroupOffset("billing", "t", 0); err != nil {
+				t.Errorf("deleting an offset: %v", err)
+			}
+			offsets, err := a.ListConsumerGroupOffsets("billing", nil)
+			if err != nil || len(offsets.Blocks["t"]) != 5 {
+				t.Errorf("offsets: got %d, %v, want those of the other 5 partitions", len(offsets.Blocks["t"]), err)
+			}
+			if err := a.DeleteConsumerGroup("billing"); err != nil {
+				t.Errorf("deleting an empty group: %v", err)
+			}
+			if listed, err := a.ListConsumerGroups(); err != nil || len(listed) != 0 {
+				t.Errorf("list: got %v, %v, want none", listed, err)
 			}
 		})
 	}
@@ -357,6 +377,68 @@ func TestClientCutOff(t *testing.T) {
 		}
 	case <-b.ctx.Done():
 		t.Fatal("nothing was acknowledged after healing")
+	}
+}
+
+// TestLeaderCutOffWithItsClient: with acks=1 a leader that is cut off goes on
+// acknowledging to the client on its side. All of that is gone after healing; what the
+// other side acknowledged stays.
+func TestLeaderCutOffWithItsClient(t *testing.T) {
+	b := start(t, kafkaPlan(3, 0, nil), 10)
+	b.topic("t", 1, 3, map[string]string{"min.insync.replicas": "2"})
+	far, near := runtime.Place{Client: "far", Member: 1}, runtime.Place{Client: "near", Member: 1}
+	config := b.config()
+	config.Producer.RequiredAcks = sarama.WaitForLocal
+	cFar, err := sarama.NewClient(b.bootstrap(far), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cFar.Close()
+	b.produce(cFar, "t", 1, 0, 100)
+	b.settled("t", 1, 3)
+	old := b.partition("t", 0).Leader
+	var others []int32
+	for _, id := range []int32{1, 2, 3} {
+		if id != old {
+			others = append(others, id)
+		}
+	}
+	cut := cutOff(runtime.Endpoint{Node: runtime.NodeKey{Cluster: "kafka", ID: old}}, others...)
+	cut = append(cut, cutOff(runtime.Endpoint{Place: far}, others...)...)
+	cut = append(cut, cutOff(runtime.Endpoint{Place: near}, old)...)
+	b.shape(cut...)
+	b.produce(cFar, "t", 1, 1_000, 100) // acknowledged by the leader alone
+	b.until("a new leader", func(runtime.State) bool {
+		return slices.Contains(others, b.partition("t", 0).Leader)
+	})
+	b.produce(cFar, "t", 1, 2_000, 100) // and still
+	config = b.config()
+	config.Net.ReadTimeout = 200 * time.Millisecond // the old leader shows only by silence
+	config.Net.DialTimeout = 200 * time.Millisecond
+	addrs := b.bootstrap(near)
+	cNear, err := sarama.NewClient([]string{addrs[others[0]-1], addrs[others[1]-1]}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cNear.Close()
+	kept := b.produce(cNear, "t", 1, 3_000, 100)[0]
+	b.shape()
+	b.settled("t", 1, 3)
+	got := b.read("t", 1)[0]
+	for _, v := range got {
+		if len(v) == 4 && (v[0] == '1' || v[0] == '2') {
+			t.Fatalf("record %s of the side that lost is in the log", v)
+		}
+	}
+	for _, v := range kept {
+		if !slices.Contains(got, v) {
+			t.Errorf("acknowledged record %s of the majority's side is lost", v)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.ContainsFunc(b.changes, func(c runtime.Change) bool { return c.Kind == runtime.ChangeTruncated && c.Node == old }) {
+		t.Errorf("changes: want a truncation at %d", old)
 	}
 }
 
