@@ -289,9 +289,9 @@ func TestCoordinatorFailsOver(t *testing.T) {
 	wait(1_200)
 }
 
-// TestLeaderKilled: nothing that was acknowledged is lost, and with idempotence nothing
+// TestLeaderGoesDown: nothing that was acknowledged is lost, and with idempotence nothing
 // is there twice.
-func TestLeaderKilled(t *testing.T) {
+func TestLeaderGoesDown(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		signal     runtime.Signal

@@ -2,6 +2,10 @@ package wire
 
 // This file defines a port that stays ours while nobody listens on it: a killed
 // broker's port must refuse at once, and must still be free when it starts again.
+//
+// The kernel of this machine answers dials, whatever the paths are: a dial through a cut
+// is accepted and then hears nothing, and one to a port that refuses is refused even
+// through a cut, where Kafka's client would have waited for its own timeout.
 
 import (
 	"context"
