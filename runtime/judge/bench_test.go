@@ -30,7 +30,7 @@ func longPlan(records int) *plan.Plan {
 // batches of what was due in batch, as acknowledgements come.
 func longRun(w *record.Writer, n int, batch time.Duration) {
 	const parts = 6
-	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseLoad})
+	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseRun})
 	p, c := w.Producer("shop", 1), w.Consumer("billing", 1)
 	c.Assigned(1, []record.TopicPartition{{Topic: "orders"}}, -sec)
 	p.Due(0, 0, 100_000, parts)

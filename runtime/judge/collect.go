@@ -489,7 +489,10 @@ func (c *collector) latency(m *member, s *record.Span, h *histogram) {
 	if h.n == 0 || longest > h.max {
 		h.max, h.maxAt, h.member, h.seq, h.part = max(longest, 0), s.At, s.Source, s.First, spotOf(s.Topic, s.Partition)
 	}
-	v := max(float64(longest)*c.perCell, 0)
+	v := 0.0
+	if longest > 0 {
+		v = float64(longest) * c.perCell
+	}
 	if s.N == 1 {
 		h.add(uint64(v), 1)
 		return
@@ -497,7 +500,7 @@ func (c *collector) latency(m *member, s *record.Span, h *histogram) {
 	if s.Last() >= limit {
 		for i := range uint64(s.N) {
 			if due, ok := m.due(s.First + i*s.Stride); ok {
-				h.add(uint64(max(float64(s.At-due)*c.perCell, 0)), 1)
+				h.add(uint64(float64(max(s.At-due, 0))*c.perCell), 1)
 			}
 		}
 		return
@@ -517,7 +520,9 @@ func (c *collector) latency(m *member, s *record.Span, h *histogram) {
 		}
 		h.page(p)[k%subs] += n
 		left -= n
-		v = max(v-step*float64(n), 0)
+		if v -= step * float64(n); v < 0 {
+			v = 0
+		}
 	}
 }
 

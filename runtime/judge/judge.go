@@ -42,10 +42,10 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 	healed := time.Duration(-1)
 	for _, e := range rec.Events {
 		switch {
-		case e.Kind == record.KindPhase && e.Phase == record.PhaseLoad:
+		case e.Kind == record.KindPhase && e.Phase == record.PhaseRun:
 			loaded = true
 		case e.Kind == record.KindPhase && e.Phase == record.PhaseHeal:
-			healed = e.At
+			healed = max(e.At, 0)
 		case e.Kind == record.KindDrainLimit && e.Arriving:
 			j.drained[e.Name] = true
 		}
@@ -71,6 +71,8 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 	}
 	j.frame.end = j.frame.runFor
 	switch {
+	case !loaded:
+		j.frame.end = 0
 	case healed >= 0:
 		j.frame.end = min(healed, j.frame.runFor)
 	case !rec.Whole:
@@ -96,7 +98,7 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 		v.Exit = ExitInterrupted
 	}
 	v.Phases = j.phases()
-	v.Timeline = timeline(rec.Events)
+	v.Timeline = timeline(rec.Plan, rec.Events)
 	v.Producers, v.Consumers = j.totals()
 	return v, nil
 }

@@ -233,7 +233,7 @@ func TestStallsNeedSomethingDue(t *testing.T) {
 		}, "15.9 s on orders/0, from 0:04"},
 	} {
 		w := record.NewMemory(p, record.Info{})
-		w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseLoad})
+		w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseRun})
 		l := w.Producer("shop", 1)
 		l.Due(0, 0, 100, 4)
 		for seq := range uint64(400) {
@@ -567,7 +567,7 @@ func TestTwoTopics(t *testing.T) {
 	p.Producers = append(p.Producers, plan.Producer{Name: "back", Topic: "returns", Members: 1, Acks: "all", Partitioner: "round_robin"})
 	p.Consumers[0].Topics = []string{"orders", "returns"}
 	w := record.NewMemory(p, record.Info{ID: 7})
-	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseLoad})
+	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseRun})
 	c := w.Consumer("billing", 1)
 	for i, topic := range []string{"orders", "returns"} {
 		l := w.Producer(p.Producers[i].Name, 1)

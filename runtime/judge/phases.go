@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"starfall/interp/plan"
 	"starfall/runtime/record"
 )
 
@@ -28,8 +29,11 @@ func (j *judging) disturbances() []disturbance {
 		}
 		quiet := true
 		for _, a := range e.Actions {
-			quiet = quiet && (a.Verb == "note" || a.Verb == "send" || a.Verb == "heal" || a.Verb == "heal_all" ||
-				a.Verb == "start" || a.Verb == "resume")
+			switch a.Verb {
+			case plan.Note, plan.Send, plan.Heal, plan.HealAll, plan.StartNode, plan.Resume:
+			default:
+				quiet = false
+			}
 		}
 		if !quiet {
 			all = append(all, disturbance{e.Name, max(x.start, 0), min(x.end, j.frame.end)})
@@ -144,7 +148,7 @@ func (j *judging) phase(p *producer, d disturbance) Phase {
 }
 
 // timeline gives the journal as rows: an action and its proof are one row.
-func timeline(events []record.Event) []Row {
+func timeline(p *plan.Plan, events []record.Event) []Row {
 	type key struct {
 		name               string
 		occurrence, action int
@@ -160,11 +164,17 @@ func timeline(events []record.Event) []Row {
 		k := key{e.Name, e.Occurrence, e.Action, false}
 		switch e.Kind {
 		case record.KindFired:
+			if ev := p.Event(e.Name); ev != nil && e.Action < len(ev.Actions) && ev.Actions[e.Action].Verb == plan.Note {
+				continue // its text is the row
+			}
 			open[k] = len(rows)
 		case record.KindUndoing:
 			k.undo = true
 			open[k] = len(rows)
 		case record.KindEffect, record.KindUndone, record.KindComplete, record.KindUnproved:
+			if _, ok := open[k]; !ok && e.Kind != record.KindUnproved && e.Kind != record.KindUndone {
+				continue
+			}
 			k.undo = e.Kind == record.KindUndone || e.Undo
 			if i, ok := open[k]; ok {
 				if e.Proof != "" && rows[i].Proof != "" && e.Proof != rows[i].Proof {

@@ -74,7 +74,7 @@ func outage() []record.Event {
 // write plays the world into a writer.
 func (x *world) write(w *record.Writer) {
 	w.Event(record.Event{At: -sec, Kind: record.KindPhase, Phase: record.PhasePrepare})
-	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseLoad})
+	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseRun})
 	events := x.events
 	if events == nil {
 		events = outage()

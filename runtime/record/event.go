@@ -56,10 +56,12 @@ const (
 	KindClosed       Kind = "closed"
 )
 
-// The phases of a run, in order.
+// The phases of a run, in order. In load the clients are made ready; run
+// begins with the load itself, at 0.
 const (
 	PhasePrepare  = "prepare"
 	PhaseLoad     = "load"
+	PhaseRun      = "run"
 	PhaseHeal     = "heal"
 	PhaseDrain    = "drain"
 	PhaseAudit    = "audit"
