@@ -473,7 +473,7 @@ func (c *consumer) Stop(ctx context.Context) error {
 		case <-ctx.Done():
 			err = fmt.Errorf("the group was not left: %w", ctx.Err())
 			c.tear()
-			<-left
+			within(patience, func() { <-left })
 		}
 		c.client.end(false)
 		c.cluster.close(false)
@@ -486,8 +486,9 @@ func (c *consumer) Crash() {
 	c.ended.Do(func() {
 		c.tear()
 		c.cancel()
-		<-c.done
-		c.group.Close()
+		if !within(patience, func() { <-c.done; c.group.Close() }) {
+			c.complain("crash", errors.New("the consumer group of sarama does not end"))
+		}
 	})
 }
 

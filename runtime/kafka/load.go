@@ -21,6 +21,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"starfall/internal/kafkaconf"
 	"starfall/runtime"
@@ -95,4 +96,25 @@ func (l *Load) Consumer(ctx context.Context, s runtime.ConsumerSpec) (runtime.Me
 		return nil, fmt.Errorf("consumer %s: %w", memberID(s.Consumer.Name, s.Member), err)
 	}
 	return c, nil
+}
+
+// patience bounds the wait for goroutines of sarama that should end at once, as
+// their connections are closed. A run must not hang on one that does not.
+const patience = 5 * time.Second
+
+// within waits for f to return; false when it takes too long.
+func within(d time.Duration, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
+	}
 }

@@ -267,7 +267,9 @@ func (p *producer) offer(staged map[*lane][]entry) time.Duration {
 	if p.spec.Producer.MaxRate {
 		g, n = p.offerMax(now, min(room, offerAtOnce))
 	} else {
-		p.giveUp(now)
+		if room <= 0 {
+			p.giveUp(now)
+		}
 		g, n = p.sched.head(p.sched.due(now))
 	}
 	if n > 0 && room <= 0 || p.spec.Producer.MaxRate && room <= 0 && p.sched.running {
@@ -432,7 +434,7 @@ func (p *producer) Stop(ctx context.Context) error {
 		}
 		seq := p.sched.offered
 		p.sched.offered++
-		p.spec.Log.Failed(seq, p.choose.Partition(seq, g.Partitions), now, "stopped: the client's buffer had no room")
+		p.spec.Log.Failed(seq, p.choose.Partition(seq, g.Partitions), now, "stopped: never accepted by the client")
 	}
 	p.mu.Unlock()
 	for _, l := range p.lanes {
@@ -505,5 +507,7 @@ func (p *producer) snapshot() []*lane {
 func (p *producer) shut(reset bool) {
 	p.finish(reset)
 	p.cluster.close(reset)
-	p.work.Wait()
+	if !within(patience, p.work.Wait) {
+		p.spec.Env.Log(memberID(p.spec.Producer.Name, p.spec.Member) + ": a producer of sarama does not end")
+	}
 }
