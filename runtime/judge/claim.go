@@ -81,6 +81,9 @@ func (j *judging) rule(t *plan.Term) ruling {
 	} else {
 		j.ruleNumbers(&r, a)
 	}
+	if r.outcome == Held && a.doubt != "" {
+		r.outcome, r.measured = NoData, a.doubt
+	}
 	if r.where != nil {
 		j.placeEvent(r.where)
 	}

@@ -52,7 +52,7 @@ type clusterState struct {
 	plan       *plan.Cluster
 	controller int32
 	changes    []happening
-	samples    int
+	samples    []time.Duration // when it was looked at
 }
 
 // watch starts a gauge for a term; nil when its subject is not in the plan.
@@ -114,7 +114,7 @@ func (c *collector) sample(s *record.Sample) {
 		return
 	}
 	cl := c.clusters[cluster]
-	cl.samples++
+	cl.samples = append(cl.samples, s.At)
 	if s.Controller >= 0 {
 		if cl.controller >= 0 && cl.controller != s.Controller {
 			cl.changes = append(cl.changes, happening{s.At, "controller " + strconv.Itoa(int(s.Controller))})

@@ -72,6 +72,35 @@ func TestWindows(t *testing.T) {
 		{"gauge without samples", kafka("alive").equals(3), func(x *world) {
 			x.sample = func(_ time.Duration, s *record.Sample) { s.Cluster = "" }
 		}, NoData, "no sample in the window"},
+		{"gauge with a hole", kafka("alive").equals(3), func(x *world) {
+			x.sample = func(at time.Duration, s *record.Sample) {
+				if between(at, 9*sec, 15*sec) {
+					s.Cluster = ""
+				}
+			}
+		}, NoData, "no sample after 0:08.8 for more than 5 s"},
+		{"a hole hides nothing that was seen", kafka("alive").equals(3), func(x *world) {
+			x.sample = func(at time.Duration, s *record.Sample) {
+				s.Brokers[0].Alive = at != 5*sec
+				if between(at, 9*sec, 15*sec) {
+					s.Cluster = ""
+				}
+			}
+		}, Broken, "2 at 0:05"},
+		{"a small hole is none", kafka("alive").equals(3), func(x *world) {
+			x.sample = func(at time.Duration, s *record.Sample) {
+				if between(at, 9*sec, 13*sec) {
+					s.Cluster = ""
+				}
+			}
+		}, Held, ""},
+		{"an old sample is not the end", kafka("alive").atEnd().equals(3), func(x *world) {
+			x.sample = func(at time.Duration, s *record.Sample) {
+				if at > 17*sec {
+					s.Cluster = ""
+				}
+			}
+		}, NoData, "the last sample is from 0:17"},
 		{"memory that is not sampled", kafka("memory").atMost(1), func(x *world) {
 			x.sample = func(_ time.Duration, s *record.Sample) {
 				for i := range s.Brokers {

@@ -43,7 +43,7 @@ func (j *judging) single(t *plan.Term) answer {
 		return count(j.topics[i].changes, w)
 	case plan.RefCluster:
 		for _, c := range j.clusters {
-			if c.plan.Name == t.Subject.Name && c.samples > 0 {
+			if c.plan.Name == t.Subject.Name && len(c.samples) > 0 {
 				return count(c.changes, w)
 			}
 		}

@@ -38,6 +38,7 @@ type answer struct {
 	of       float64 // fates: how many records the count is out of; 0: not known
 	from     time.Duration
 	per      time.Duration
+	doubt    string // why a bound that holds is not proved to, "" when it is
 }
 
 // wantsPoints tells whether a bound is put to every bucket or sample rather
@@ -506,6 +507,11 @@ func (j *judging) gaugeAnswer(t *plan.Term, m plan.Measure) answer {
 	if len(a.points) == 0 {
 		return none("no sample in the window")
 	}
+	if !j.live {
+		if a.doubt = j.unseen(j.clusters[g.cluster].samples, w, parts); a.doubt != "" && (w.atEnd || w.isAt) {
+			return none("%s", a.doubt)
+		}
+	}
 	if (w.atEnd || w.isAt) && !j.live {
 		// A member that left before is no longer there at the moment.
 		var last time.Duration
@@ -525,6 +531,45 @@ func (j *judging) gaugeAnswer(t *plan.Term, m plan.Measure) answer {
 		a.numbers = numbersOf(a.points, t.Stat)
 	}
 	return a
+}
+
+// unseen says where samples are missing: about a moment, when the last one
+// before it is old; in a window, when it has a hole in which much could have
+// happened. A sampler looks every 200 ms, more seldom on a machine that is busy.
+func (j *judging) unseen(times []time.Duration, w window, parts pieces) string {
+	if w.atEnd || w.isAt {
+		limit := j.frame.end
+		if w.isAt {
+			limit = min(w.at, limit)
+		}
+		var last time.Duration
+		for _, t := range times {
+			if t <= limit {
+				last = t
+			}
+		}
+		if limit-last > max(2*time.Second, j.info.Wall(500*time.Millisecond)) {
+			return "the last sample is from " + Clock(last)
+		}
+		return ""
+	}
+	hole := max(5*time.Second, j.info.Wall(2*time.Second))
+	for _, p := range parts {
+		at := p.from
+		for _, t := range times {
+			if t < p.from || t >= p.to {
+				continue
+			}
+			if t-at > hole {
+				break
+			}
+			at = t
+		}
+		if p.to-at > hole {
+			return "no sample after " + Clock(at) + " for more than " + Length(hole)
+		}
+	}
+	return ""
 }
 
 func (j *judging) fate(t *plan.Term) answer {
