@@ -277,6 +277,11 @@ func TestUncleanElection(t *testing.T) {
 				if p.Leader != -1 {
 					t.Errorf("got leader %d, want none without the old leader", p.Leader)
 				}
+				req := kmsg.NewPtrMetadataRequest()
+				req.SetVersion(7)
+				if m := ask(t, w, 2, req).(*kmsg.MetadataResponse).Topics[0].Partitions[0]; m.ErrorCode != codeLeaderNotAvailable || m.Leader != -1 || !slices.Equal(m.ISR, []int32{1}) {
+					t.Errorf("metadata: got error %d, leader %d, in sync %v, want 5, -1 and the dead one", m.ErrorCode, m.Leader, m.ISR)
+				}
 				must(t, w.Start(1))
 				settle(t, w)
 				if lost := lostFrom(w, "t", l.acked); lost != 0 {

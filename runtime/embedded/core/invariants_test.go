@@ -14,7 +14,7 @@ import (
 )
 
 // schedules is how many random schedules are tried; more find rarer things.
-var schedules = flag.Int("schedules", 60, "random fault schedules to try")
+var schedules = flag.Int("schedules", 40, "random fault schedules to try")
 
 // chaos is one schedule: a cluster, its load, and the invariants as they are watched.
 type chaos struct {
