@@ -13,7 +13,7 @@ const (
 type chunk [chunkWords]uint64
 
 // bitset grows by chunks of 8 KB, so that a hundred million records take
-// 12.5 MB and growing copies nothing.
+// 12.5 MB and growing copies nothing. A nil bitset is empty and can be read.
 type bitset struct{ chunks []*chunk }
 
 func (b *bitset) chunk(seq uint64) *chunk {
@@ -29,7 +29,7 @@ func (b *bitset) chunk(seq uint64) *chunk {
 
 func (b *bitset) has(seq uint64) bool {
 	i := seq / chunkBits
-	if i >= uint64(len(b.chunks)) || b.chunks[i] == nil {
+	if b == nil || i >= uint64(len(b.chunks)) || b.chunks[i] == nil {
 		return false
 	}
 	return b.chunks[i][seq%chunkBits/64]>>(seq%64)&1 != 0
@@ -89,7 +89,7 @@ func (b *bitset) setAll(first uint64, n uint32, again []uint64) []uint64 {
 }
 
 func (b *bitset) word(chunk, i int) uint64 {
-	if chunk >= len(b.chunks) || b.chunks[chunk] == nil {
+	if b == nil || chunk >= len(b.chunks) || b.chunks[chunk] == nil {
 		return 0
 	}
 	return b.chunks[chunk][i]
@@ -111,7 +111,9 @@ func (b *bitset) count() (n uint64) {
 func combine(op func(w []uint64) uint64, f func(first, word uint64), sets ...*bitset) {
 	most := 0
 	for _, s := range sets {
-		most = max(most, len(s.chunks))
+		if s != nil {
+			most = max(most, len(s.chunks))
+		}
 	}
 	w := make([]uint64, len(sets))
 	for c := range most {

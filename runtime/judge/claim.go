@@ -379,6 +379,9 @@ func numberText(n number, a answer, unit plan.Unit) string {
 	} else {
 		s += on(n.label)
 	}
+	if a.question != nil && a.question.excluded > 0 {
+		s += ", " + Number(float64(a.question.excluded)) + " more were deleted (below the log's start)"
+	}
 	if n.at != nil && n.v != 0 && unit != plan.UnitCount {
 		s += ", from " + Clock(*n.at)
 		if a.measure.Family == plan.FamilyLatency || a.measure.Name == "raised_at" {

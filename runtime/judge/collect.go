@@ -182,14 +182,12 @@ func (s *sources) of(producer, member int32) *bitset {
 	return (*m)[member]
 }
 
-var noBits bitset
-
-// get is of, without making anything.
+// get is of, without making anything: nil when there is none.
 func (s sources) get(producer, member int) *bitset {
 	if producer < len(s) && member < len(s[producer]) && s[producer][member] != nil {
 		return s[producer][member]
 	}
-	return &noBits
+	return nil
 }
 
 // spot names a partition of a topic of the plan in one number; -1 is none.

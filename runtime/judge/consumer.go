@@ -40,7 +40,6 @@ type consumer struct {
 	gaps      []gap
 	allGaps   []gap
 	changes   []record.GroupChange
-	foreign   []Witness // the first ones
 	foreignAt []foreignRecord
 	lagAt     []*record.Sample
 	lagged    []*gauge

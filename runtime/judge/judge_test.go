@@ -235,6 +235,9 @@ func TestRetentionIsNoLoss(t *testing.T) {
 		}
 	}
 	c := x.judge(t, billing("lost").none().expect()).Claims[0]
+	if want := "1 of 2 000, 400 more were deleted (below the log's start)"; c.Measured != want {
+		t.Errorf("got %q, want %q", c.Measured, want)
+	}
 	if *c.Value != 1 || c.Witnesses[0].Seq != 1202 {
 		t.Errorf("got %s, %v, want record 1202 only", c.Measured, c.Witnesses)
 	}

@@ -151,7 +151,7 @@ func (j *judging) seriesOf(t *plan.Term) []labelled {
 	name := t.Subject.Name
 	var all ticks
 	var byMember []ticks
-	byPart := func(spot) ticks { return nil }
+	var byPart func(spot) ticks
 	if t.Subject.Kind == plan.RefConsumer {
 		x := j.consumer(name)
 		if x == nil {

@@ -21,7 +21,8 @@ type piece struct{ from, to time.Duration }
 // pieces is a sorted list of parts that do not touch.
 type pieces []piece
 
-var always = pieces{{-forever, forever}}
+// always is the one part that holds every moment.
+func always() pieces { return pieces{{-forever, forever}} }
 
 func (p pieces) has(t time.Duration) bool {
 	for _, x := range p {
@@ -42,7 +43,7 @@ func (p pieces) holds(from, to time.Duration) bool {
 	return false
 }
 
-func (p pieces) all() bool { return len(p) == 1 && p[0] == always[0] }
+func (p pieces) all() bool { return len(p) == 1 && p[0] == (piece{-forever, forever}) }
 
 func (p pieces) and(q pieces) pieces {
 	var out pieces
@@ -181,7 +182,7 @@ type window struct {
 // resolve intersects a term's windows. An event that never happened is an
 // error.
 func (f frame) resolve(windows []plan.Window) (window, error) {
-	out := window{parts: always}
+	out := window{parts: always()}
 	for _, w := range windows {
 		out.explicit = out.explicit || w.Explicit
 		var part pieces
