@@ -28,12 +28,7 @@ func TestExamples(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs every example")
 	}
-	// A binary of its own: the race detector would slow the cluster down, and
-	// it watches other tests of it.
-	bin := filepath.Join(t.TempDir(), "starfall")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	bin := filepath.Join(plainBinary(t), "starfall")
 	all, err := examples.List()
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +51,18 @@ func TestExamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// plainBinary builds the command without the race detector, which would slow
+// clusters down so much that runs say nothing, and gives the folder it is in.
+// Scripts run the command with the detector, when the tests have it.
+func plainBinary(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "starfall"), ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return dir
 }
 
 func runExample(t *testing.T, bin, name string) *judge.Verdict {
