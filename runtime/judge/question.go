@@ -488,3 +488,52 @@ func (c *collector) needsAudit(q *question) string {
 	}
 	return bad[0]
 }
+
+// fate answers a term by its question.
+func (j *judging) fate(t *plan.Term) answer {
+	q := j.questOf[t]
+	switch {
+	case q == nil:
+		return none("%s: nothing recorded", t.Subject.Name)
+	case q.noData != "":
+		return none("%s", q.noData)
+	}
+	if j.live {
+		j.soFar(q)
+	}
+	if why := j.needsAudit(q); why != "" {
+		return none("%s", why)
+	}
+	a := answer{question: q}
+	if t.By == "partition" && t.Measure != "out_of_order" {
+		for _, at := range j.spots(t.Subject) {
+			a.numbers = append(a.numbers, number{label: j.label(at), spot: at, v: float64(q.by[at])})
+		}
+		return a
+	}
+	a.numbers = []number{{spot: noSpot, v: float64(q.total)}}
+	a.of = j.outOf(q)
+	return a
+}
+
+// outOf is how many records a whole-run count is out of.
+func (j *judging) outOf(q *question) float64 {
+	if !q.whole {
+		return 0
+	}
+	var n uint64
+	for _, p := range j.producers {
+		switch {
+		case q.kind == plan.RefProducer && q.index != p.index, q.kind != plan.RefProducer && !j.reads(q, p.topic):
+			continue
+		}
+		p.each(func(m *member) {
+			if q.kind == plan.RefProducer {
+				n += m.accepted.count()
+			} else {
+				n += m.acked.count()
+			}
+		})
+	}
+	return float64(n)
+}

@@ -1,9 +1,6 @@
 package record
 
-import (
-	"testing"
-	"time"
-)
+import "testing"
 
 // FuzzDecode feeds damaged payloads to the reader: an error or blocks, never a
 // panic and no memory beyond what the payload could hold.
@@ -11,7 +8,6 @@ func FuzzDecode(f *testing.F) {
 	p := onePlan(3, 2, "round_robin")
 	w := NewMemory(p, Info{ID: 7})
 	writeAll(w)
-	load(w, 500, 1000, 3, time.Millisecond, "random", 1)
 	w.Flush()
 	for _, payload := range w.mem.payloads {
 		f.Add(payload)
