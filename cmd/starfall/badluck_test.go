@@ -38,11 +38,28 @@ type process struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	dir    string
-	stdout bytes.Buffer
-	mu     sync.Mutex
-	stderr bytes.Buffer
+	stdout text
+	stderr text
 	lines  chan string
 	done   chan struct{}
+}
+
+// text is a stream that can be read while it is written.
+type text struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (x *text) Write(b []byte) (int, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.buf.Write(b)
+}
+
+func (x *text) String() string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.buf.String()
 }
 
 func start(t *testing.T, scenario string, args ...string) *process {
@@ -72,9 +89,7 @@ func startIn(t *testing.T, dir string, cmd *exec.Cmd) *process {
 		defer close(p.done)
 		sc := bufio.NewScanner(stderr)
 		for sc.Scan() {
-			p.mu.Lock()
 			fmt.Fprintln(&p.stderr, sc.Text())
-			p.mu.Unlock()
 			select {
 			case p.lines <- sc.Text():
 			default:
@@ -84,11 +99,7 @@ func startIn(t *testing.T, dir string, cmd *exec.Cmd) *process {
 	return p
 }
 
-func (p *process) errors() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stderr.String()
-}
+func (p *process) errors() string { return p.stderr.String() }
 
 // await returns once stderr has had a line with text.
 func (p *process) await(text string) {
@@ -276,8 +287,8 @@ func TestPortInUse(t *testing.T) {
 	if !strings.Contains(p.errors(), "in use by another program") || !strings.Contains(p.errors(), "choose another port: --port") {
 		t.Errorf("got no clear line about the port:\n%s", p.errors())
 	}
-	if p.stdout.Len() > 0 {
-		t.Errorf("got output %q, want none", p.stdout.String())
+	if out := p.stdout.String(); out != "" {
+		t.Errorf("got output %q, want none", out)
 	}
 }
 
