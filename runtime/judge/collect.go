@@ -503,25 +503,7 @@ func (c *collector) latency(m *member, s *record.Span, h *histogram) {
 		}
 		return
 	}
-	// In cells, the times are an arithmetic series: the records are counted
-	// place by place, not one by one.
-	step := seg.interval * float64(s.Stride) * c.perCell
-	perStep := 1 / step
-	h.n += uint64(s.N)
-	for left := s.N; left > 0; {
-		p, k := place(uint64(v))
-		n := left
-		if step > 0 && (p > 0 || k > 0) {
-			if fit := (v - float64(lowest(p, k))) * perStep; fit < float64(left) {
-				n = min(uint32(fit)+1, left)
-			}
-		}
-		h.page(p)[k%subs] += n
-		left -= n
-		if v -= step * float64(n); v < 0 {
-			v = 0
-		}
-	}
+	h.addSeries(v, seg.interval*float64(s.Stride)*c.perCell, int64(s.N))
 }
 
 // finish closes what is open at the end of load.

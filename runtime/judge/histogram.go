@@ -66,6 +66,40 @@ func (h *histogram) add(cells uint64, n uint32) {
 	h.n += uint64(n)
 }
 
+// addSeries adds n lengths that begin at v cells and become shorter by step;
+// what would be negative counts as nothing. They are counted place by place,
+// not one by one: as many lie at or above a place as steps fit between v and
+// the place's lowest value.
+func (h *histogram) addSeries(v, step float64, n int64) {
+	page, sub := place(uint64(v))
+	if step <= 0 {
+		h.add(uint64(v), uint32(n))
+		return
+	}
+	h.n += uint64(n)
+	perStep := 1 / step
+	for done := int64(0); ; page, sub = page-1, subs-1 {
+		width := 1.0
+		if page > 0 {
+			width = float64(uint64(1) << (page - 1))
+		}
+		counts := h.page(page)
+		steps := (v - float64(lowest(page, sub))) * perStep
+		for ; sub >= 0; sub-- {
+			upTo := min(int64(steps)+1, n)
+			counts[sub%subs] += uint32(upTo - done)
+			if done = upTo; done == n {
+				return
+			}
+			steps += width * perStep
+		}
+		if page == 0 {
+			counts[0] += uint32(n - done)
+			return
+		}
+	}
+}
+
 func (h *histogram) merge(o *histogram) {
 	if o == nil || o.n == 0 {
 		return
