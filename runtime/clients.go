@@ -30,7 +30,10 @@ type ProducerSpec struct {
 	Member    int      // 1…
 	Members   int      // how many there are when it starts; its share of the rate is Rate/Members
 	Bootstrap []string // as dialled from the member's place
-	Log       *record.ProducerLog
+	// Until ends the schedule by itself: nothing is due from that scenario time
+	// on, however late the machine gets round to SetRate(0); 0: never.
+	Until time.Duration
+	Log   *record.ProducerLog
 }
 
 // ConsumerSpec is one member of a group.

@@ -186,7 +186,8 @@ func (l *load) run(ctx context.Context, c *client, n int) error {
 	if c.producer != nil {
 		started, err = l.starter.Producer(ctx, ProducerSpec{
 			Env: l.env, Producer: *c.producer, Index: c.index, Topic: *t, Member: n,
-			Members: c.planned(), Bootstrap: bootstrap, Log: l.logs.Producer(c.name, n),
+			Members: c.planned(), Bootstrap: bootstrap, Until: l.p.Scenario.RunFor.Std(),
+			Log: l.logs.Producer(c.name, n),
 		})
 	} else {
 		started, err = l.starter.Consumer(ctx, ConsumerSpec{

@@ -159,10 +159,15 @@ func (b *bed) bootstrap(client string, member int) []string {
 
 func (b *bed) producer(member int) runtime.Producer {
 	b.t.Helper()
+	return b.producerUntil(member, 0)
+}
+
+func (b *bed) producerUntil(member int, until time.Duration) runtime.Producer {
+	b.t.Helper()
 	x := b.plan.Producers[0]
 	p, err := b.load.Producer(b.ctx, runtime.ProducerSpec{
 		Env: b.env(), Producer: x, Topic: *b.plan.Topic(x.Topic), Member: member, Members: x.Members,
-		Bootstrap: b.bootstrap(x.Name, member), Log: b.log.Producer(x.Name, member),
+		Bootstrap: b.bootstrap(x.Name, member), Until: until, Log: b.log.Producer(x.Name, member),
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -30,6 +30,19 @@ func TestSteadyLoad(t *testing.T) {
 	}
 }
 
+// The end that a member was given holds, though nobody ends it in time.
+func TestScheduleEndsByItself(t *testing.T) {
+	b := start(t, scenario(), 10)
+	from := b.clock.Now()
+	p := b.producerUntil(1, from+2*time.Second)
+	p.Begin(from, 1000)
+	b.sleep(4 * time.Second)
+	b.stop(p)
+	if got := b.seen().accepted; got != 2000 {
+		t.Errorf("accepted: got %d, want the 2000 that were due by the end", got)
+	}
+}
+
 // A leader that is gone for the session timeout of 9 s at speed 10, which is
 // 0.9 s of wall time, must cost that and no more: sarama's circuit breaker would
 // make it 100 s of scenario time.

@@ -181,20 +181,33 @@ func (p *producer) Begin(at time.Duration, share float64) {
 	p.poke()
 }
 
-// SetRate changes the member's share from now on. It does nothing to a producer
-// that goes as fast as possible.
+// scheduled is the moment up to which the schedule goes: now, but always before
+// the end that it was given. What would be due at that end is not.
+func (p *producer) scheduled(now time.Duration) time.Duration {
+	if p.spec.Until > 0 {
+		return min(now, p.spec.Until-1)
+	}
+	return now
+}
+
+// over tells whether the schedule has come to the end that it was given.
+func (p *producer) over(now time.Duration) bool {
+	return p.spec.Until > 0 && now >= p.spec.Until
+}
+
+// SetRate changes the member's share from now on. A producer that goes as fast
+// as possible has no share; 0 ends it all the same.
 func (p *producer) SetRate(share float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.stopped || !p.begun || p.spec.Producer.MaxRate {
+	if p.stopped || !p.begun || p.spec.Producer.MaxRate && share > 0 {
 		return
 	}
-	now := p.spec.Clock.Now()
-	switch {
+	switch now := p.scheduled(p.spec.Clock.Now()); {
 	case share > 0:
 		p.due(p.sched.setRate(now, share))
-	case p.sched.running:
-		p.spec.Log.End(p.sched.end(now), now)
+	default:
+		p.endSchedule(now)
 	}
 	p.poke()
 }
@@ -270,9 +283,9 @@ func (p *producer) offer(staged map[*lane][]entry) time.Duration {
 		if room <= 0 {
 			p.giveUp(now)
 		}
-		g, n = p.sched.head(p.sched.due(now))
+		g, n = p.sched.head(p.sched.due(p.scheduled(now)))
 	}
-	if n > 0 && room <= 0 || p.spec.Producer.MaxRate && room <= 0 && p.sched.running {
+	if n > 0 && room <= 0 || p.spec.Producer.MaxRate && room <= 0 && p.sched.running && !p.over(now) {
 		p.full = now
 		p.room = true
 		p.mu.Unlock()
@@ -284,7 +297,7 @@ func (p *producer) offer(staged map[*lane][]entry) time.Duration {
 	if n == 0 {
 		at, ok := p.sched.next(now)
 		p.mu.Unlock()
-		if !ok || p.spec.Producer.MaxRate {
+		if !ok || p.spec.Producer.MaxRate || p.over(now) {
 			return time.Hour
 		}
 		return max(time.Duration(float64(at-now)/p.set.speed), tick)
@@ -321,7 +334,7 @@ func (p *producer) stale(n int) bool {
 
 // offerMax makes what the buffer has room for due at once. The caller holds mu.
 func (p *producer) offerMax(now time.Duration, n int) (record.Segment, int) {
-	if !p.sched.running || n <= 0 {
+	if !p.sched.running || n <= 0 || p.over(now) {
 		return record.Segment{}, 0
 	}
 	g := record.Segment{First: p.sched.offered, At: now, Partitions: p.sched.parts}
@@ -333,7 +346,7 @@ func (p *producer) offerMax(now time.Duration, n int) (record.Segment, int) {
 // giveUp fails what has waited for room in the buffer until its delivery
 // timeout. The caller holds mu.
 func (p *producer) giveUp(now time.Duration) {
-	limit := p.sched.due(now)
+	limit := p.sched.due(p.scheduled(now))
 	for {
 		g, n := p.sched.head(limit)
 		if n == 0 || g.Due(p.sched.offered)+p.timeout > now {
@@ -396,16 +409,22 @@ func (p *producer) halt() bool {
 	}
 	p.stopped = true
 	if p.begun {
-		now := p.spec.Clock.Now()
-		if p.spec.Producer.MaxRate {
-			p.sched.running = false
-			p.spec.Log.End(p.sched.offered, now)
-		} else if p.sched.running {
-			p.spec.Log.End(p.sched.end(now), now)
-		}
+		p.endSchedule(p.scheduled(p.spec.Clock.Now()))
 	}
 	p.poke()
 	return true
+}
+
+// endSchedule makes nothing due any more from a moment on. The caller holds mu.
+func (p *producer) endSchedule(now time.Duration) {
+	switch {
+	case !p.sched.running:
+	case p.spec.Producer.MaxRate:
+		p.sched.running = false
+		p.spec.Log.End(p.sched.offered, now)
+	default:
+		p.spec.Log.End(p.sched.end(now), now)
+	}
 }
 
 // Stop ends the schedule and waits until every record has its fate or ctx ends.
