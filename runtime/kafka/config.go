@@ -15,7 +15,6 @@ import (
 
 	"starfall/internal/kafkaconf"
 	"starfall/interp/plan"
-	"starfall/runtime"
 )
 
 // protocol is the newest Kafka whose requests are used; brokers that are older
@@ -281,10 +280,3 @@ func (onlyPartition) RequiresConsistency() bool                               { 
 
 // memberID is how a member calls itself to brokers (client.id).
 func memberID(name string, member int) string { return name + "-" + strconv.Itoa(member) }
-
-func speedOf(e runtime.Env) float64 {
-	if e.Speed <= 0 {
-		return 1
-	}
-	return e.Speed
-}

@@ -37,7 +37,6 @@ type broker struct {
 	groups    GroupCoordinator
 	timers    GroupTimers
 	groupWake time.Duration // time of the earliest Tick that is scheduled, 0 for none
-	groupFree []func(int16)
 
 	// early is what arrived before the broker had caught up with its registration.
 	early []func()

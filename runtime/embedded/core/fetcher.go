@@ -222,9 +222,7 @@ func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 		room -= size
 		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start, batches: batches})
 		if room <= 0 {
-			for _, rest := range news[i+1:] {
-				s.news = append(s.news, rest)
-			}
+			s.news = append(s.news, news[i+1:]...)
 			return
 		}
 	}
@@ -483,17 +481,11 @@ func (r *replica) truncateAt(d *epochEnd) {
 		return
 	}
 	epoch, end := r.log.endOffsetFor(d.epoch)
-	to := d.end
-	if epoch != d.epoch {
-		// This log does not have that epoch either: go back to the end of the one before.
-		if end < 0 {
-			end = r.log.start
-		}
-		to = min(d.end, end)
-	} else {
-		to = min(d.end, end)
+	if epoch != d.epoch && end < 0 {
+		// This log does not have that epoch, nor one before it.
+		end = r.log.start
 	}
-	r.truncateTo(to)
+	r.truncateTo(min(d.end, end))
 }
 
 func (r *replica) truncateTo(offset int64) {
