@@ -37,6 +37,7 @@ type broker struct {
 	groups    GroupCoordinator
 	timers    GroupTimers
 	groupWake time.Duration // time of the earliest Tick that is scheduled, 0 for none
+	txns      *txnCoordinator
 
 	// early is what arrived before the broker had caught up with its registration.
 	early []func()
@@ -61,6 +62,7 @@ func newBroker(n *node) *broker {
 	}
 	b.lifecycle = lifecycle{b: b, epoch: -1, incarnation: n.incarnation + 1}
 	b.isr = isrManager{b: b, unsent: map[partitionKey]*replica{}}
+	b.txns = newTxnCoordinator(b)
 	if n.w.opts.Groups != nil {
 		b.groups = n.w.opts.Groups(b.groupEnv())
 		b.timers, _ = b.groups.(GroupTimers)
@@ -103,6 +105,7 @@ func (b *broker) start() {
 	b.shrinkLoop()
 	b.checkpointLoop()
 	b.groupTimers()
+	b.txns.start()
 }
 
 // groupTimers arms the coordinator's next tick. It is called after everything that can
@@ -145,6 +148,10 @@ func (n *node) handleCall(from int32, req any, respond func(any, int)) {
 		n.broker.handleReplicaFetch(m, respond)
 	case *epochQuery:
 		n.broker.handleEpochQuery(m, respond)
+	case *txnMarkers:
+		n.broker.handleMarkers(m, respond)
+	case *txnQuestion:
+		respond(&txnAnswer{n.broker.txns.verify(m)}, 60)
 	default:
 		if n.ctl == nil {
 			respond(&notController{}, 50)

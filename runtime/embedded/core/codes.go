@@ -3,6 +3,7 @@ package core
 // This file defines Kafka's error codes that the core answers with.
 
 const (
+	codeUnknownServer            int16 = -1
 	codeOffsetOutOfRange         int16 = 1
 	codeCorruptMessage           int16 = 2
 	codeUnknownTopicOrPartition  int16 = 3
@@ -10,8 +11,10 @@ const (
 	codeNotLeaderOrFollower      int16 = 6
 	codeRequestTimedOut          int16 = 7
 	codeMessageTooLarge          int16 = 10
+	codeNetworkException         int16 = 13
 	codeCoordinatorLoading       int16 = 14
 	codeCoordinatorNotAvailable  int16 = 15
+	codeNotCoordinator           int16 = 16
 	codeInvalidTopic             int16 = 17
 	codeNotEnoughReplicas        int16 = 19
 	codeNotEnoughReplicasAfter   int16 = 20
@@ -27,6 +30,14 @@ const (
 	codeUnsupportedMessageFormat int16 = 43
 	codeOutOfOrderSequence       int16 = 45
 	codeInvalidProducerEpoch     int16 = 47
+	codeInvalidTxnState          int16 = 48
+	codeInvalidProducerIDMapping int16 = 49
+	codeInvalidTxnTimeout        int16 = 50
+	codeConcurrentTransactions   int16 = 51
+	codeTxnCoordinatorFenced     int16 = 52
+	codeTxnIDAuthorization       int16 = 53
+	codeOperationNotAttempted    int16 = 55
+	codeKafkaStorage             int16 = 56
 	codeFetchSessionIDNotFound   int16 = 70
 	codeFencedLeaderEpoch        int16 = 74
 	codeUnknownLeaderEpoch       int16 = 75
@@ -37,11 +48,14 @@ const (
 	codeElectionNotNeeded        int16 = 84
 	codeNoReassignment           int16 = 85
 	codeInvalidRecord            int16 = 87
+	codeProducerFenced           int16 = 90
 	codeInvalidUpdateVersion     int16 = 95
 	codeUnknownTopicID           int16 = 100
 	codeDuplicateBroker          int16 = 101
 	codeBrokerIDNotRegistered    int16 = 102
 	codeInconsistentTopicID      int16 = 103
+	codeTxnIDNotFound            int16 = 105
 	codeIneligibleReplica        int16 = 107
 	codeNewLeaderElected         int16 = 108
+	codeTransactionAbortable     int16 = 120
 )
