@@ -176,7 +176,9 @@ func read(t testing.TB, w *World, partition int32, isolation int8) []int64 {
 func filter(p kmsg.FetchResponseTopicPartition, isolation int8) (out []int64, next int64) {
 	aborted := map[int64]bool{}
 	list := slices.Clone(p.AbortedTransactions)
-	slices.SortFunc(list, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int { return int(a.FirstOffset - b.FirstOffset) })
+	slices.SortFunc(list, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
+		return int(a.FirstOffset - b.FirstOffset)
+	})
 	for data := p.RecordBatches; len(data) > 0; {
 		var rb kmsg.RecordBatch
 		if err := rb.ReadFrom(data); err != nil {
