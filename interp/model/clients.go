@@ -40,9 +40,13 @@ func (c *checker) checkProducers() {
 		}
 		// Kafka's own rule (KIP-98, enforced since KIP-679): an idempotent
 		// producer refuses to start with other acks.
-		if x.Idempotent && x.Acks != "all" {
+		switch {
+		case x.Transaction > 0 && x.Acks != "all":
+			c.errorf(x.Pos, `acks = "all"`, "producer: transaction needs acks all, got %s", x.Acks)
+		case x.Idempotent && x.Acks != "all":
 			c.errorf(x.Pos, `acks = "all"`, "producer: idempotent needs acks all, got %s", x.Acks)
 		}
+		c.checkTransaction(x, s.topics[0].cluster)
 		if x.Buffer > 0 && int64(x.Size) > x.Buffer {
 			c.errorf(x.Pos, "", "producer: for parameter buffer: got %d bytes, want room for one record of %d bytes", x.Buffer, x.Size)
 		}
@@ -53,6 +57,31 @@ func (c *checker) checkProducers() {
 		}
 		if ok && int64(x.Size) >= limit {
 			c.errorf(x.Pos, "", "producer: for parameter size: got %d bytes, but %s takes no more than %d in a batch (max.message.bytes)", x.Size, x.Topic, limit)
+		}
+	}
+}
+
+// checkTransaction holds the length of a transaction against its timeout: the coordinator
+// aborts what is open for longer, and the producer's buffer against its size.
+func (c *checker) checkTransaction(x *plan.Producer, cluster *clusterState) {
+	if x.Transaction == 0 {
+		return
+	}
+	if x.Buffer > 0 && int64(x.Transaction)*int64(x.Size) > x.Buffer {
+		c.errorf(x.Pos, "a larger buffer, or fewer records in a transaction", "producer: for parameter transaction: got %d records of %d bytes, which the buffer of %d bytes cannot hold", x.Transaction, x.Size, x.Buffer)
+	}
+	timeout, ok := intValue(x.Config, "transaction.timeout.ms")
+	if !ok {
+		timeout = 60_000
+	}
+	if cluster != nil {
+		if most, ok := cluster.brokerInt("transaction.max.timeout.ms"); ok && timeout > most {
+			c.errorf(x.Pos, "", "producer: for config transaction.timeout.ms: got %d, want at most %d, transaction.max.timeout.ms of %s", timeout, most, cluster.c.Name)
+		}
+	}
+	if x.Rate > 0 {
+		if took := float64(x.Transaction) * float64(max(x.Members, 1)) / x.Rate * 1000; took > float64(timeout)/2 {
+			c.warnf(x.Pos, "fewer records in a transaction", "producer: a transaction of %d records takes %.0f s at this rate: it is committed earlier, when half of transaction.timeout.ms (%d) is over", x.Transaction, took/1000, timeout)
 		}
 	}
 }
