@@ -222,6 +222,7 @@ func (c *client) GetOffset(topic string, partition int32, at int64) (int64, erro
 			return -1, err
 		}
 		req := sarama.NewOffsetRequest(protocol)
+		req.IsolationLevel = c.conf.Consumer.IsolationLevel
 		req.AddBlock(topic, partition, at, 1)
 		resp, err := b.GetAvailableOffsets(req)
 		if err != nil {

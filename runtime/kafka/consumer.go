@@ -258,6 +258,7 @@ func (c *consumer) ConsumeClaim(sess sarama.ConsumerGroupSession, claim sarama.C
 	f := newFetcher(c.cluster, c.set, memberID(c.spec.Consumer.Name, c.spec.Member), claim.Topic(), claim.Partition(), claim.InitialOffset())
 	if c.spec.Consumer.Isolation == "read_committed" {
 		f.isolation = sarama.ReadCommitted
+		f.client.conf.Consumer.IsolationLevel = sarama.ReadCommitted // where "latest" is
 	}
 	f.moved = func(to int64) {
 		c.offsets.forget(claim.Topic(), claim.Partition()) // the position was moved

@@ -224,6 +224,7 @@ func (r *replica) advance() {
 		return
 	}
 	r.hw = hw
+	r.log.txns.prune(hw)
 	for _, f := range r.remotes {
 		if f.session != nil {
 			f.session.mark(f, r)

@@ -71,13 +71,7 @@ func (x *txnIndex) end(producerID, marker int64, commit bool) {
 // stable is the last stable offset: everything below it is committed to the log and
 // belongs to no open transaction.
 func (x *txnIndex) stable(hw int64) int64 {
-	i := 0
-	for i < len(x.done) && x.done[i].last < hw {
-		i++
-	}
-	if i > 0 {
-		x.done = slices.Delete(x.done, 0, i)
-	}
+	x.prune(hw)
 	stable := hw
 	if len(x.open) > 0 {
 		stable = min(stable, x.open[0].first)
@@ -86,6 +80,17 @@ func (x *txnIndex) stable(hw int64) int64 {
 		stable = min(stable, t.first)
 	}
 	return stable
+}
+
+// prune forgets transactions whose marker is below the high-water mark.
+func (x *txnIndex) prune(hw int64) {
+	i := 0
+	for i < len(x.done) && x.done[i].last < hw {
+		i++
+	}
+	if i > 0 {
+		x.done = slices.Delete(x.done, 0, i)
+	}
 }
 
 // abortedIn lists the aborted transactions that a read from offset up to limit can meet.
