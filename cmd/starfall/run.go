@@ -250,13 +250,10 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c
 		Wall:     e.now().Sub(began).Round(time.Millisecond),
 	}
 	v, err := judgeFolder(c.folder)
-	if err != nil {
-		// Without a recording there is only the error of the run to tell.
-		if runErr == nil {
-			runErr = err
-		}
-	} else {
-		r.Verdict = v
+	r.Verdict = v
+	if err != nil && runErr == nil {
+		// After a run that failed, that its recording is not whole is no news.
+		runErr = err
 	}
 	r.Exit = exitCode(v, runErr, stop.seen())
 	if runErr != nil && r.Exit != exitInterrupted {
@@ -267,7 +264,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c
 }
 
 // judgeFolder computes the verdict from the recording alone and keeps it
-// there.
+// there. A verdict that cannot be kept is given beside the error.
 func judgeFolder(folder string) (*judge.Verdict, error) {
 	rec, err := record.Open(folder)
 	if err != nil {
@@ -277,10 +274,7 @@ func judgeFolder(folder string) (*judge.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := record.SaveVerdict(folder, v); err != nil {
-		return nil, err
-	}
-	return v, nil
+	return v, record.SaveVerdict(folder, v)
 }
 
 // params are the values that a table shows: those of the sweep, and those set
