@@ -295,7 +295,7 @@ func (f *runFlags) tellCell(e *env, c *cell, err error) {
 	case strings.Contains(text, "no space left"), strings.Contains(text, "file too large"), strings.Contains(text, "disk quota"):
 		fail.hint("the disk is full: free some, or choose another folder with --out DIR")
 	}
-	if _, statErr := os.Stat(filepath.Join(c.folder, record.FilePlan)); statErr == nil {
+	if _, statErr := os.Stat(filepath.Join(c.folder, record.FileJournal)); statErr == nil {
 		fail.hint("what was recorded up to then is in %s", c.folder)
 	}
 	tell(e.stderr, fail)
