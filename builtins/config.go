@@ -4,8 +4,10 @@ package builtins
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -32,12 +34,16 @@ func spoken(scope kafkaconf.Scope, name string) string {
 			"controller.quorum.voters": ours, "controller.listener.names": ours, "inter.broker.listener.name": ours,
 			"listener.security.protocol.map": ours, "log.dir": ours, "log.dirs": ours, "zookeeper.connect": ours,
 			"broker.rack": "say racks = [\"a\", \"b\"]",
+			// Every topic is made with its own value, which a broker's would not change.
+			"min.insync.replicas": "say it of the topic: topic(kafka, min_insync = 2)",
 		},
 		topicScope: {"min.insync.replicas": "say min_insync = 2"},
 		producerScope: {
 			"bootstrap.servers": ours, "client.id": ours, "key.serializer": ours, "value.serializer": ours,
 			"acks": `say acks = "all"`, "enable.idempotence": "say idempotent = True", "delivery.timeout.ms": `say timeout = "2m"`,
 			"buffer.memory": `say buffer = "32MB"`, "compression.type": `say compression = "lz4"`,
+			"partitioner.class": `say partitioner = "hash"`,
+			"retries":           `retries go on for as long as the parameter timeout says: timeout = "2m"`,
 		},
 		consumerScope: {
 			"bootstrap.servers": ours, "client.id": ours, "key.deserializer": ours, "value.deserializer": ours,
@@ -86,6 +92,10 @@ func (c *call) settings(param string, scope kafkaconf.Scope, declared bool) map[
 			c.wrong(p, entry, "got "+name+", which has a word of its own", hint)
 			continue
 		}
+		if hint, unmapped := c.env.unmapped(scope, name); unmapped {
+			c.wrong(p, entry, "got "+name+", which the load clients have no equivalent of", hint)
+			continue
+		}
 		value, problem := configValue(e, item[1])
 		if problem == "" {
 			if err := e.Check(value); err != nil {
@@ -99,6 +109,21 @@ func (c *call) settings(param string, scope kafkaconf.Scope, declared bool) map[
 		out[name] = value
 	}
 	return out
+}
+
+// unmapped reports whether a configuration is one of Kafka's client that the
+// load clients cannot be told, and names those that they can.
+func (e *Env) unmapped(scope kafkaconf.Scope, name string) (hint string, unmapped bool) {
+	if e.opts.Clients == nil || scope != producerScope && scope != consumerScope {
+		return "", false
+	}
+	mapped := e.opts.Clients(scope)
+	if slices.Contains(mapped, name) {
+		return "", false
+	}
+	// A name that the language speaks for itself may be mapped as well.
+	mapped = slices.DeleteFunc(slices.Clone(mapped), func(n string) bool { return spoken(scope, n) != "" })
+	return "a " + string(scope) + " takes " + strings.Join(mapped, ", "), true
 }
 
 // elsewhere suggests what an unknown name may have meant.

@@ -11,6 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"starfall/internal/kafkaconf"
 	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
@@ -33,6 +34,10 @@ type Problem struct {
 type Options struct {
 	Set  map[string]string // parameters by name
 	Seed *int64            // replaces the scenario's seed
+
+	// Clients gives the client configurations that are honoured, sorted; nil
+	// honours all.
+	Clients func(kafkaconf.Scope) []string
 }
 
 // Env collects what one evaluation declares and what is wrong with it. It is

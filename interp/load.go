@@ -92,7 +92,7 @@ func (l *loader) load(file string) (*plan.Plan, problems) {
 	}
 	defer l.tree.close()
 	l.thread.Print = func(thread *starlark.Thread, text string) { l.print(thread, text) }
-	l.env = builtins.NewEnv(l.thread, builtins.Options{Set: l.opts.Set, Seed: l.opts.Seed})
+	l.env = builtins.NewEnv(l.thread, builtins.Options{Set: l.opts.Set, Seed: l.opts.Seed, Clients: l.opts.Clients})
 	l.words = l.env.Predeclared()
 	guard(l.words)
 
