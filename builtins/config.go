@@ -97,13 +97,14 @@ func (c *call) settings(param string, scope kafkaconf.Scope, declared bool) map[
 			continue
 		}
 		value, problem := configValue(e, item[1])
+		hint := ""
 		if problem == "" {
 			if err := e.Check(value); err != nil {
-				problem = err.Error()
+				problem, hint = err.Error(), unitHint(e, value)
 			}
 		}
 		if problem != "" {
-			c.wrong(p, entry, problem, "")
+			c.wrong(p, entry, problem, hint)
 			continue
 		}
 		out[name] = value
@@ -139,6 +140,36 @@ func elsewhere(scope kafkaconf.Scope, name string) string {
 	return ""
 }
 
+// unitHint says how a time or size that was written as the language's strings
+// is written for Kafka, whose names carry their units.
+func unitHint(e kafkaconf.Entry, value string) string {
+	if unit := unitOf(e.Unit); unit > 0 {
+		if d, err := parseDuration(value); err == nil && time.Duration(d)%unit == 0 {
+			return fmt.Sprintf("in %s: %d", e.Unit, time.Duration(d)/unit)
+		}
+		return ""
+	}
+	if n, err := parseSize(value); err == nil && e.Unit == kafkaconf.Bytes {
+		return "in bytes: " + trimNumber(n)
+	}
+	return ""
+}
+
+// unitOf is the length of a unit of time, 0 for what is none.
+func unitOf(u kafkaconf.Unit) time.Duration {
+	switch u {
+	case kafkaconf.Milliseconds:
+		return time.Millisecond
+	case kafkaconf.Seconds:
+		return time.Second
+	case kafkaconf.Minutes:
+		return time.Minute
+	case kafkaconf.Hours:
+		return time.Hour
+	}
+	return 0
+}
+
 // configValue writes a value as Kafka's properties have it.
 func configValue(e kafkaconf.Entry, v starlark.Value) (value, problem string) {
 	switch v := v.(type) {
@@ -151,12 +182,8 @@ func configValue(e kafkaconf.Entry, v starlark.Value) (value, problem string) {
 	case starlark.Bool:
 		return strconv.FormatBool(bool(v)), ""
 	case Duration:
-		units := map[kafkaconf.Unit]time.Duration{
-			kafkaconf.Milliseconds: time.Millisecond, kafkaconf.Seconds: time.Second,
-			kafkaconf.Minutes: time.Minute, kafkaconf.Hours: time.Hour,
-		}
-		unit, ok := units[e.Unit]
-		if !ok {
+		unit := unitOf(e.Unit)
+		if unit == 0 {
 			return "", fmt.Sprintf("for config %s: got duration, want %s", e.Name, e.Want())
 		}
 		if time.Duration(v)%unit != 0 {

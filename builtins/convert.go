@@ -198,11 +198,13 @@ func (c *call) mismatch(p *Param, a argument) (any, bool) {
 	return nil, false
 }
 
+const hintHandle = `the handle is what at(…) gives: outage = at("30s", kill(…))`
+
 // hintFor names the usual slip that leads to a value of this type here.
 func hintFor(t Type, v starlark.Value) string {
 	if b, ok := v.(*starlark.Builtin); ok {
 		if b.Receiver() != nil {
-			return "add the parentheses: " + b.Name() + "()"
+			return "add the parentheses: " + b.Name() + calledWith(b)
 		}
 		return b.Name() + " is a word of the language; call it"
 	}
@@ -225,15 +227,68 @@ func hintFor(t Type, v starlark.Value) string {
 			return "a client is ended by crash(…)"
 		}
 	case *action:
-		if t == TypeEvent || t == TypeNodesOrHit {
-			return `the handle is what at(…) gives: outage = at("30s", kill(…))`
+		switch t {
+		case TypeEvent, TypeNodesOrHit, TypeMoment:
+			return hintHandle
+		case TypeInstant:
+			return `the time comes first: at("30s", kill(…))`
 		}
 	case instant:
 		if t == TypeDuration {
 			return "an instant is a moment, not a length"
 		}
+	case starlark.String:
+		switch t {
+		case TypeInt, TypeNumber, TypeRate, TypeBound:
+			return numberIn(string(v))
+		case TypeNode, TypeNodes, TypeNodesOrHit:
+			return hintNode
+		}
+	case starlark.Int:
+		switch t {
+		case TypeNode, TypeNodes, TypeNodesOrHit:
+			return hintNode
+		}
+	}
+	if t == TypeAction {
+		return "an action is what a verb makes: kill(…), note(\"…\")"
 	}
 	return ""
+}
+
+const hintNode = "one broker is kafka.broker(1), the leader of a partition orders.leader(partition = 0)"
+
+// numberIn finds the number in a string that stands where one is wanted.
+func numberIn(s string) string {
+	text := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(s), "%"), "/s")
+	n, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsNaN(n) || math.IsInf(n, 0):
+		return ""
+	case strings.Contains(s, "%"):
+		return "a share is a number from 0 to 1: " + trimNumber(n/100)
+	}
+	return "a number has no quotes: " + text
+}
+
+// calledWith writes the parentheses of a method: with something in them where
+// it has parameters.
+func calledWith(b *starlark.Builtin) string {
+	if m, ok := b.Receiver().(*measure); ok {
+		if w := m.env.words["measure"][b.Name()]; w != nil && len(w.Params) > 0 {
+			return "(…)"
+		}
+	}
+	if t, ok := b.Receiver().(*thing); ok {
+		if w := t.env.words[t.typ][b.Name()]; w != nil && len(w.Params) > 0 {
+			p := w.Params[0]
+			if p.Name == "partition" {
+				return "(partition = 0)"
+			}
+			return "(1)"
+		}
+	}
+	return "()"
 }
 
 func (c *call) toString(p *Param, a argument) (any, bool) {
@@ -250,6 +305,9 @@ func (c *call) toString(p *Param, a argument) (any, bool) {
 		suggestion := ""
 		if near, ok := spell.Nearest(s, p.Choices); ok {
 			suggestion = "did you mean " + strconv.Quote(near) + "?"
+		}
+		if p.Type == TypeAcks && s == "-1" { // Kafka's other way to say it
+			suggestion = `did you mean "all"?`
 		}
 		c.wrong(p, a, "got "+quote(s)+", want "+spell.List(quoted(p.Choices)), suggestion)
 		return nil, false

@@ -38,6 +38,7 @@ type thing struct {
 	kind  plan.RefKind
 	id    string // provisional name, see Env.newThing
 	given string // name = in the call
+	lost  bool   // name = was wrong, which has been recorded
 	pos   plan.Pos
 
 	brokers int // of a cluster
@@ -84,7 +85,18 @@ type brokerList struct {
 var (
 	_ starlark.Indexable = brokerList{}
 	_ starlark.Sequence  = brokerList{}
+	_ starlark.Callable  = brokerList{}
 )
+
+// Name and CallInternal let a mistaken kafka.brokers(1) be one error among
+// others.
+func (b brokerList) Name() string { return "brokers" }
+
+// CallInternal records that the brokers are not called.
+func (b brokerList) CallInternal(*starlark.Thread, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	b.env.Report(b.env.herePos(), "cluster.brokers: got a call, want it without parentheses", "it is all brokers; one is .broker(1)")
+	return standIn{}, nil
+}
 
 // Len is the number of brokers.
 func (b brokerList) Len() int { return b.count }
@@ -105,6 +117,9 @@ func (b brokerList) Iterate() starlark.Iterator {
 
 func brokersOf(e *Env, recv starlark.Value) starlark.Value {
 	t := recv.(*thing)
+	if t.brokers == 0 {
+		return standIn{} // how many was wrong, which has been recorded
+	}
 	return brokerList{selected{handle{e, "nodes"}, plan.Ref{Kind: plan.RefBrokers, Name: t.id}}, t.brokers}
 }
 

@@ -208,6 +208,9 @@ func resolverHint(msg string, names []string) (message, suggestion string) {
 		case "s", "seconds", "sec", "minutes", "milliseconds":
 			return "undefined: " + m[1], "the units are ms, second and minute"
 		}
+		// Words of the kind allow, tool or deny are near to some that nobody
+		// mistypes.
+		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "all" || n == "any" || n == "bool" })
 		if near, ok := spell.Nearest(m[1], slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == m[1] })); ok {
 			return "undefined: " + m[1], "did you mean " + near + "?"
 		}
@@ -252,6 +255,18 @@ func evalHint(msg string, predeclared func(string) bool) (message, suggestion st
 		return "the evaluation does not end: " + msg, "a loop may go on for too long"
 	case strings.Contains(msg, "called recursively"):
 		return msg, "functions cannot call themselves; use a loop"
+	case strings.HasPrefix(msg, "invalid call of non-function"):
+		return msg, "it takes no parentheses"
+	case strings.HasPrefix(msg, "unhandled index operation builtin_function_or_method"):
+		return strings.Replace(msg, "builtin_function_or_method", "function", 1), "a word is called with round brackets: kafka.broker(1), orders.leader(partition = 0)"
+	case strings.HasPrefix(msg, "builtin_function_or_method has no ."):
+		return strings.Replace(msg, "builtin_function_or_method", "function", 1), "the word before it is called: add its parentheses, as in .at_end().none()"
+	case strings.HasPrefix(msg, "nodes index"):
+		return msg, ".brokers counts from 0, and brokers from 1: kafka.broker(1) is kafka.brokers[0]"
+	case strings.Contains(msg, "nodes") && (strings.Contains(msg, "unhandled index operation") || strings.Contains(msg, "not iterable")):
+		return msg, "which nodes they are is known only when the event fires; orders.leader(partition = 0) and orders.follower(partition = 0) name one"
+	case strings.HasPrefix(msg, "cluster value is not iterable"), strings.HasPrefix(msg, "unhandled index operation cluster"):
+		return msg, "its brokers are kafka.brokers"
 	case handlePattern.MatchString(msg):
 		return msg, "nothing measured is known while the scenario is read: claims are said with bounds, such as expect(shop.rate.never_below(800))"
 	case strings.Contains(msg, "string") && strings.Contains(msg, "unknown binary op") && (strings.Contains(msg, "int") || strings.Contains(msg, "float")):
