@@ -470,6 +470,9 @@ func (c *call) toClaim(p *Param, a argument) (any, bool) {
 			c.env.forgive(c.at, a.expr)
 		}
 	}
+	if _, list := a.value.(*starlark.List); list && hint == "" {
+		hint = "say both(a, b), or both(*list)"
+	}
 	if _, isBool := a.value.(starlark.Bool); isBool && hint == "" {
 		hint = "nothing measured is known while the scenario is read; a claim says what must hold: billing.missing.none()"
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -211,6 +212,8 @@ func hintFor(t Type, v starlark.Value) string {
 	switch v := v.(type) {
 	case *thing:
 		switch {
+		case t == TypeMeasure || t == TypeClaim:
+			return v.measureHint()
 		case v.kind == plan.RefCluster && (t == TypeNodes || t == TypeNode || t == TypeNodesOrHit || t == TypePlaces):
 			return "all its nodes are .brokers, one is .broker(1)"
 		case v.kind == plan.RefTopic && (t == TypeNodes || t == TypeNode || t == TypePlaces):
@@ -254,6 +257,21 @@ func hintFor(t Type, v starlark.Value) string {
 		return "an action is what a verb makes: kill(…), note(\"…\")"
 	}
 	return ""
+}
+
+// measureHint lists what can be said of a thing.
+func (t *thing) measureHint() string {
+	var names []string
+	for name, w := range t.env.words[t.typ] {
+		if w.Family == Measures {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return "the measures of this " + t.typ + " are " + strings.Join(names, ", ")
 }
 
 const hintNode = "one broker is kafka.broker(1), the leader of a partition orders.leader(partition = 0)"

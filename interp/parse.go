@@ -229,6 +229,8 @@ func resolverHint(msg string, names []string) (message, suggestion string) {
 		return "there are no while loops", "say for i in range(10): …; what repeats in time is said by every(…)"
 	case strings.Contains(msg, "load statement within"):
 		return msg, "load stands at the top of the file"
+	case strings.Contains(msg, "load statement must import"):
+		return msg, `name what to load: load("//lib/faults.star", "rolling")`
 	case strings.Contains(msg, "positional argument may not follow named"):
 		return msg, "give the names last"
 	}
@@ -267,6 +269,8 @@ func evalHint(msg string, predeclared func(string) bool) (message, suggestion st
 		return msg, "which nodes they are is known only when the event fires; orders.leader(partition = 0) and orders.follower(partition = 0) name one"
 	case strings.HasPrefix(msg, "cluster value is not iterable"), strings.HasPrefix(msg, "unhandled index operation cluster"):
 		return msg, "its brokers are kafka.brokers"
+	case strings.Contains(msg, "instant") && strings.Contains(msg, "unknown binary op"):
+		return msg, "a moment takes a duration more or less: outage.end + 10 * second; what lies between two is the window .during(a, b)"
 	case handlePattern.MatchString(msg):
 		return msg, "nothing measured is known while the scenario is read: claims are said with bounds, such as expect(shop.rate.never_below(800))"
 	case strings.Contains(msg, "string") && strings.Contains(msg, "unknown binary op") && (strings.Contains(msg, "int") || strings.Contains(msg, "float")):
@@ -276,6 +280,8 @@ func evalHint(msg string, predeclared func(string) bool) (message, suggestion st
 	}
 	return msg, ""
 }
+
+var notFoundPattern = regexp.MustCompile(`^load: name (\S+) not found in module (\S+)`)
 
 var earlyPattern = regexp.MustCompile(`^(global|local) variable (\w+) referenced before assignment`)
 
