@@ -155,6 +155,8 @@ func syntaxHint(msg, line string) (message, suggestion string) {
 	switch {
 	case strings.Contains(msg, "unterminated"), strings.Contains(msg, "unexpected newline in string"):
 		return msg, `a quote is missing; a text over several lines stands between """`
+	case strings.Contains(msg, "load statement must import"):
+		return msg, `name what to load: load("//lib/faults.star", "rolling")`
 	case strings.Contains(msg, "want ':'"):
 		return msg, "a colon is missing at the end of the line"
 	case strings.Contains(msg, "want ','"), strings.Contains(msg, "want ')'"), strings.Contains(msg, "want ']'"), strings.Contains(msg, "want '}'"):
@@ -229,8 +231,6 @@ func resolverHint(msg string, names []string) (message, suggestion string) {
 		return "there are no while loops", "say for i in range(10): …; what repeats in time is said by every(…)"
 	case strings.Contains(msg, "load statement within"):
 		return msg, "load stands at the top of the file"
-	case strings.Contains(msg, "load statement must import"):
-		return msg, `name what to load: load("//lib/faults.star", "rolling")`
 	case strings.Contains(msg, "positional argument may not follow named"):
 		return msg, "give the names last"
 	}
