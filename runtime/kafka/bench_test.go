@@ -31,7 +31,7 @@ func BenchmarkLoad(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.B, *plan.Plan, runtime.World)
-	}{{"bare", benchBare}, {"member", benchMember}} {
+	}{{"by=bare", benchBare}, {"by=member", benchMember}} {
 		b.Run(c.name, func(b *testing.B) {
 			p := benchPlan()
 			w, err := embedded.Engine{}.Up(b.Context(), p, runtime.UpOptions{Speed: 1})
