@@ -34,8 +34,6 @@ func spoken(scope kafkaconf.Scope, name string) string {
 			"controller.quorum.voters": ours, "controller.listener.names": ours, "inter.broker.listener.name": ours,
 			"listener.security.protocol.map": ours, "log.dir": ours, "log.dirs": ours, "zookeeper.connect": ours,
 			"broker.rack": "say racks = [\"a\", \"b\"]",
-			// Every topic is made with its own value, which a broker's would not change.
-			"min.insync.replicas": "say it of the topic: topic(kafka, min_insync = 2)",
 		},
 		topicScope: {"min.insync.replicas": "say min_insync = 2"},
 		producerScope: {

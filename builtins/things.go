@@ -270,6 +270,9 @@ func runProducer(c *call) starlark.Value {
 	} else if c.has("rate") && p.Rate == 0 {
 		c.wrong(c.param("rate"), c.raw("rate"), "got 0, want more than 0", "to send nothing, leave the producer out")
 	}
+	if c.has("timeout") && p.Timeout == 0 {
+		c.wrong(c.param("timeout"), c.raw("timeout"), "got 0s, want a longer duration", "")
+	}
 	c.env.plan.Producers = append(c.env.plan.Producers, p)
 	return t
 }

@@ -30,7 +30,7 @@ func (c *checker) checkScenario() bool {
 		c.errorf(pos, "", "scenario: got run_for %s, warmup %s and drain %s, want lengths of time", s.RunFor, s.Warmup, s.Drain)
 		return false
 	case s.RunFor <= s.Warmup:
-		c.errorf(pos, "", "scenario: for parameter run_for: got %s, want more than the warm-up of %s", s.RunFor, s.Warmup)
+		c.errorf(pos, `a short run says warmup = "1s"`, "scenario: for parameter run_for: got %s, want more than the warm-up of %s", s.RunFor, s.Warmup)
 		return false
 	case add(first, second) > s.RunFor:
 		c.errorf(pos, "", "scenario: for parameter run_for: got %s, want at least one whole second after the warm-up of %s", s.RunFor, s.Warmup)
@@ -109,6 +109,9 @@ func (c *checker) checkCluster(s *clusterState) {
 	}
 	if n := len(s.voters); n > 1 && n%2 == 0 && s.voters[0].Role != plan.RoleCombined {
 		c.warnf(s.c.Pos, "", "cluster: a %s of %d survives no more failures than one of %d", s.quorum, n, n-1)
+	}
+	if _, ok := s.c.Config["min.insync.replicas"]; ok {
+		c.warnf(s.c.Pos, "topic(kafka, min_insync = 2)", "cluster: for config min.insync.replicas: %s", ownMinInsync)
 	}
 	for _, name := range []string{"offsets.topic.replication.factor", "default.replication.factor", "transaction.state.log.replication.factor"} {
 		if v, ok := intValue(s.c.Config, name); ok && v > int64(len(s.brokers)) {
