@@ -32,10 +32,9 @@ const defaultSpeed = 10
 // runFlags are the flags of run.
 type runFlags struct {
 	source
-	engine  string
+	target
 	sweeps  []string
 	repeat  int
-	speed   float64
 	json    bool
 	junit   string
 	noColor bool
@@ -66,19 +65,15 @@ winds the run down; the second takes everything down at once.`,
 		},
 	}
 	f.source.flags(cmd)
+	f.target.flags(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.engine, "engine", "", "`engine` to run on: embedded or docker (default $STARFALL_ENGINE, else embedded)")
 	fl.StringArrayVar(&f.sweeps, "sweep", nil, "run once for each value of a parameter: `name=a,b`, repeatable")
 	fl.IntVar(&f.repeat, "repeat", 1, "run each cell `n` times")
-	fl.Float64Var(&f.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON instead of a table")
 	fl.StringVar(&f.junit, "junit", "", "write the result as JUnit XML to `file`, too")
 	fl.BoolVar(&f.noColor, "no-color", false, "no colour (as NO_COLOR)")
 	fl.BoolVar(&f.quiet, "quiet", false, "no progress and no warnings")
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
-	cmd.RegisterFlagCompletionFunc("engine", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return engineNames(), cobra.ShellCompDirectiveNoFileComp
-	})
 	return cmd
 }
 
@@ -179,9 +174,9 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, run
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, c := range cells {
-		if rs := engine.Refuse(c.plan); len(rs) > 0 {
-			return nil, nil, usage("%w", &runtime.RefusedError{Engine: engine.Name(), Refusals: rs})
+	for i, c := range cells {
+		if err := fits(e, path, c.plan, engine, f.speed, f.quiet || i > 0); err != nil {
+			return nil, nil, err
 		}
 	}
 	if err := f.folders(e, cells); err != nil {
