@@ -35,6 +35,8 @@ class _Site: ...
 class _Nodes(Sequence[_Node]):
     def __getitem__(self, index: Any) -> Any: ...
     def __len__(self) -> int: ...
+    def __add__(self, other: Any) -> list[Any]: ...
+    def __radd__(self, other: Any) -> list[Any]: ...
 
 class _JSON:
     def encode(self, x: Any) -> str: ...
@@ -492,8 +494,8 @@ class _Cluster:
     def broker(self, id: int) -> _Node:
         """One broker."""
     @property
-    def brokers(self) -> _Node | _Nodes | Sequence[_Node]:
-        """All brokers; len() and for work on it."""
+    def brokers(self) -> _Nodes:
+        """All brokers. As of a list, there are its length, elements, slices and sums with lists; the first has the id 1."""
     def controller(self) -> _Node:
         """The node that is the active controller when the event fires."""
     @property
@@ -633,7 +635,7 @@ class _Topic:
     @property
     def partitions(self) -> _Gauge:
         """Number of partitions. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: never_below, never_above, at_least, at_most, equals, none, eventually."""
-    def replicas(self, partition: int = 0) -> _Node | _Nodes | Sequence[_Node]:
+    def replicas(self, partition: int = 0) -> _Nodes:
         """All brokers that hold a replica of a partition when the event fires."""
     @property
     def size(self) -> _GaugeOfBytesByPartition:

@@ -164,7 +164,7 @@ func selectorWords() []Word {
 		},
 		{
 			On: "cluster", Name: "brokers", Kind: Attribute, Family: Selectors, Returns: TypeNodes, value: brokersOf,
-			Help: "All brokers; len() and for work on it.", Example: `[at("%ds" % (30 + b), note("…")) for b in range(len(kafka.brokers))]`,
+			Help: "All brokers. As of a list, there are its length, elements, slices and sums with lists; the first has the id 1.", Example: `at("30s", netsplit(kafka.brokers[:1], kafka.brokers[1:] + [shop], heal_after = "20s"))`,
 		},
 		{
 			On: "cluster", Name: "controller", Kind: Function, Family: Selectors, Returns: TypeNode, run: selectPlain(plan.RefControl),

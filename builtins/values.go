@@ -76,7 +76,7 @@ func (s selected) Attr(name string) (starlark.Value, error) { return s.env.attr(
 func (s selected) AttrNames() []string { return s.env.attrNames(s.typ) }
 
 // brokerList is kafka.brokers: as a place or a target it is all brokers, and
-// it can be counted, indexed and looped over.
+// it can be counted, indexed, sliced, looped over and added to a list.
 type brokerList struct {
 	selected
 	count int
@@ -85,6 +85,8 @@ type brokerList struct {
 var (
 	_ starlark.Indexable = brokerList{}
 	_ starlark.Sequence  = brokerList{}
+	_ starlark.Sliceable = brokerList{}
+	_ starlark.HasBinary = brokerList{}
 	_ starlark.Callable  = brokerList{}
 )
 
@@ -107,12 +109,41 @@ func (b brokerList) Index(i int) starlark.Value {
 }
 
 // Iterate goes through the brokers by id.
-func (b brokerList) Iterate() starlark.Iterator {
-	items := make(starlark.Tuple, b.count)
+func (b brokerList) Iterate() starlark.Iterator { return starlark.Tuple(b.nodes()).Iterate() }
+
+func (b brokerList) nodes() []starlark.Value {
+	items := make([]starlark.Value, b.count)
 	for i := range items {
 		items[i] = b.Index(i)
 	}
-	return items.Iterate()
+	return items
+}
+
+// Slice gives a list of some of the brokers.
+func (b brokerList) Slice(start, end, step int) starlark.Value {
+	return starlark.NewList(b.nodes()).Slice(start, end, step)
+}
+
+// Binary is brokers + list and list + brokers, a list.
+func (b brokerList) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
+	var other []starlark.Value
+	switch y := y.(type) {
+	case brokerList:
+		other = y.nodes()
+	case *starlark.List:
+		for i := range y.Len() {
+			other = append(other, y.Index(i))
+		}
+	default:
+		return nil, nil
+	}
+	switch {
+	case op != syntax.PLUS:
+		return nil, nil
+	case side == starlark.Right:
+		return starlark.NewList(append(other, b.nodes()...)), nil
+	}
+	return starlark.NewList(append(b.nodes(), other...)), nil
 }
 
 func brokersOf(e *Env, recv starlark.Value) starlark.Value {
