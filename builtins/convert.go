@@ -140,6 +140,8 @@ type moment struct {
 
 var namePattern = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
+var identifier = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,60}$`)
+
 // convert turns an argument into the parameter's Go type, or records why not.
 func (c *call) convert(p *Param, a argument) (any, bool) {
 	switch p.Type {
@@ -246,9 +248,17 @@ func hintFor(t Type, v starlark.Value) string {
 			return numberIn(string(v))
 		case TypeNode, TypeNodes, TypeNodesOrHit:
 			return hintNode
+		case TypeSite, TypeCluster, TypeTopic, TypeTopics, TypeProducer, TypeConsumer, TypeClient, TypeEvent:
+			if identifier.MatchString(string(v)) {
+				return "a handle is a global, without quotes: " + string(v)
+			}
+		case TypeBool:
+			return "say True or False"
 		}
 	case starlark.Int:
 		switch t {
+		case TypeBool:
+			return "say True or False"
 		case TypeNode, TypeNodes, TypeNodesOrHit:
 			return hintNode
 		}

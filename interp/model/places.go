@@ -174,7 +174,7 @@ func (c *checker) checkPlacement(t *plan.Topic, s *topicState) {
 			continue
 		}
 		if len(ids) != t.Replicas {
-			c.errorf(t.Pos, "", "topic: for parameter placement: got %s for partition %d, want %d as replicas says", plural(len(ids), "broker"), p, t.Replicas)
+			c.errorf(t.Pos, fmt.Sprintf("replicas = %d", len(ids)), "topic: for parameter placement: got %s for partition %d, want %d as replicas says", plural(len(ids), "broker"), p, t.Replicas)
 		}
 	}
 	if len(beyond) > 0 {
@@ -182,7 +182,7 @@ func (c *checker) checkPlacement(t *plan.Topic, s *topicState) {
 	}
 	for p := 0; p < t.Partitions; p++ {
 		if _, ok := t.Placement[p]; !ok {
-			c.errorf(t.Pos, "", "topic: for parameter placement: got nothing for partition %d, want brokers for each of %s", p, plural(t.Partitions, "partition"))
+			c.errorf(t.Pos, "Kafka takes a placement of all partitions or of none", "topic: for parameter placement: got nothing for partition %d, want brokers for each of %s", p, plural(t.Partitions, "partition"))
 			return
 		}
 	}
