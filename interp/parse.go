@@ -271,6 +271,8 @@ func evalHint(msg string, predeclared func(string) bool) (message, suggestion st
 		return msg, "its brokers are kafka.brokers"
 	case strings.Contains(msg, "instant") && strings.Contains(msg, "unknown binary op"):
 		return msg, "a moment takes a duration more or less: outage.end + 10 * second; what lies between two is the window .during(a, b)"
+	case strings.HasPrefix(msg, "unknown binary op: claim") && strings.HasSuffix(msg, "claim"):
+		return msg, "claims combine by both(a, b) and either(a, b)"
 	case handlePattern.MatchString(msg):
 		return msg, "nothing measured is known while the scenario is read: claims are said with bounds, such as expect(shop.rate.never_below(800))"
 	case strings.Contains(msg, "string") && strings.Contains(msg, "unknown binary op") && (strings.Contains(msg, "int") || strings.Contains(msg, "float")):
@@ -285,4 +287,4 @@ var notFoundPattern = regexp.MustCompile(`^load: name (\S+) not found in module 
 
 var earlyPattern = regexp.MustCompile(`^(global|local) variable (\w+) referenced before assignment`)
 
-var handlePattern = regexp.MustCompile(`\b(measure|claim)\b.*(not implemented|unknown binary op)|(not implemented|unknown binary op).*\b(measure|claim)\b|\bmeasure [<>=!]+|[<>=!]+ measure\b`)
+var handlePattern = regexp.MustCompile(`\b(measure|claim)\b.*(not implemented|unknown binary op)|(not implemented|unknown (bi|u)nary op).*\b(measure|claim)\b|\bmeasure [<>=!]+|[<>=!]+ measure\b`)
