@@ -172,8 +172,12 @@ func (c *checker) checkSession(x *plan.Consumer, s *clusterState) {
 	if ok && ms > most {
 		c.errorf(x.Pos, "", "consumer: for parameter session_timeout: got %s, want at most %d ms, group.max.session.timeout.ms of %s", x.SessionTimeout, most, s.c.Name)
 	}
-	if beat, ok := intValue(x.Config, "heartbeat.interval.ms"); ok && beat >= ms {
+	beat, ok := intValue(x.Config, "heartbeat.interval.ms")
+	switch {
+	case ok && beat >= ms:
 		c.errorf(x.Pos, "", "consumer: for config heartbeat.interval.ms: got %d, want less than the session timeout of %d ms", beat, ms)
+	case ok && beat > ms/3:
+		c.warnf(x.Pos, "", "consumer: for config heartbeat.interval.ms: got %d, but the load clients send one every third of the session timeout at least, so every %d ms", beat, ms/3)
 	}
 }
 
