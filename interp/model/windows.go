@@ -249,6 +249,7 @@ func (c *checker) checkBuckets(t *plan.Term, m plan.Measure, r reach) bool {
 	}
 	for _, s := range r.spans {
 		if (r.fixed || per == second) && add(firstBucket(s.lo, per), per) <= s.hi || !r.fixed && per != second && s.hi-s.lo >= per {
+			c.checkProved(t, r, per)
 			return true
 		}
 	}
@@ -261,6 +262,25 @@ func (c *checker) checkBuckets(t *plan.Term, m plan.Measure, r reach) bool {
 		c.windowErr(t, "", "its window of %s holds no whole second", most)
 	}
 	return false
+}
+
+// checkProved warns of a window that holds a whole bucket only if an event
+// begins in the very moment that is planned: it begins when its effect is
+// proved, which is later. Of whole seconds nothing is said: most undos are proved
+// seconds late as well, which makes up for it.
+func (c *checker) checkProved(t *plan.Term, r reach, per plan.Duration) {
+	if r.fixed || per == second {
+		return
+	}
+	for _, s := range r.spans {
+		if s.lo > c.warmup {
+			s.lo++
+		}
+		if add(firstBucket(s.lo, per), per) <= s.hi {
+			return
+		}
+	}
+	c.warnf(t.Pos, "a shorter per, or a longer window", "%s: its window may hold no whole bucket of %s: those begin at multiples of it, and an event a moment after the time that is planned", t.Measure, per)
 }
 
 // firstBucket is where the first bucket begins that does not begin before at.
