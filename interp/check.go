@@ -24,30 +24,34 @@ func (l *loader) check(p *plan.Plan) {
 // has declared soundly. What happens to them and what is claimed of them cannot
 // be checked: a part of it may be missing.
 func (l *loader) checkThings(p *plan.Plan) {
-	type place struct {
+	type line struct {
 		file string
 		line int
 	}
-	known := map[place]bool{}
+	wrong := map[line]bool{}
 	for _, x := range l.out {
-		known[place{x.Pos.File, x.Pos.Line}] = true
+		wrong[line{x.Pos.File, x.Pos.Line}] = true
 	}
-	soundThings(p)
+	soundThings(p, func(name string, pos plan.Pos) bool {
+		pos = l.tree.shown(pos)
+		return name != "" && !wrong[line{pos.File, pos.Line}]
+	})
 	for _, x := range model.CheckThings(p) {
-		pos := l.tree.shown(x.Pos)
-		if !known[place{pos.File, pos.Line}] { // else it may follow from what is known
-			l.out = append(l.out, Problem{pos, Error, x.Message, x.Suggestion})
-		}
+		l.out = append(l.out, Problem{l.tree.shown(x.Pos), Error, x.Message, x.Suggestion})
 	}
 }
 
-// soundThings leaves out what has no name or belongs to something that is left
-// out: the mistake is told where it was made.
-func soundThings(p *plan.Plan) {
-	p.Clusters = slices.DeleteFunc(p.Clusters, func(c plan.Cluster) bool { return c.Name == "" })
-	p.Topics = slices.DeleteFunc(p.Topics, func(t plan.Topic) bool { return t.Name == "" || p.Cluster(t.Cluster) == nil })
-	p.Producers = slices.DeleteFunc(p.Producers, func(x plan.Producer) bool { return x.Name == "" || p.Topic(x.Topic) == nil })
+// soundThings leaves out what is not sound and what belongs to that: what is
+// wrong there may follow from a mistake that is told where it was made.
+func soundThings(p *plan.Plan, sound func(name string, pos plan.Pos) bool) {
+	p.Clusters = slices.DeleteFunc(p.Clusters, func(c plan.Cluster) bool { return !sound(c.Name, c.Pos) })
+	p.Topics = slices.DeleteFunc(p.Topics, func(t plan.Topic) bool {
+		return !sound(t.Name, t.Pos) || p.Cluster(t.Cluster) == nil
+	})
+	p.Producers = slices.DeleteFunc(p.Producers, func(x plan.Producer) bool {
+		return !sound(x.Name, x.Pos) || p.Topic(x.Topic) == nil
+	})
 	p.Consumers = slices.DeleteFunc(p.Consumers, func(x plan.Consumer) bool {
-		return x.Name == "" || slices.ContainsFunc(x.Topics, func(t string) bool { return p.Topic(t) == nil })
+		return !sound(x.Name, x.Pos) || slices.ContainsFunc(x.Topics, func(t string) bool { return p.Topic(t) == nil })
 	})
 }
