@@ -23,7 +23,7 @@ type produceState struct {
 
 type produceWait struct {
 	r    *replica
-	w    *produceWaiter
+	w    *produceWaiter // nil: for a transaction's coordinator
 	part *kmsg.ProduceResponseTopicPartition
 }
 
@@ -72,8 +72,8 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 			return
 		}
 		for _, w := range s.waiting {
+			w.r.forget(w.w)
 			if w.part.ErrorCode == codePending {
-				w.r.forget(w.w)
 				w.part.ErrorCode = codeRequestTimedOut
 				w.part.BaseOffset = -1
 			}

@@ -5,6 +5,9 @@ package core
 import (
 	"fmt"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // txnLogOf builds a log from steps: "w1" a record of producer 1 in a transaction, "p" a
@@ -119,6 +122,34 @@ func TestMarkersOfAnOlderCoordinatorAreRefused(t *testing.T) {
 	expect(t, "coordinator epoch 3", write(3), 0)
 	expect(t, "coordinator epoch 2", write(2), codeTxnCoordinatorFenced)
 	expect(t, "coordinator epoch 3 again", write(3), 0)
+}
+
+func TestProduceThatTimesOutInVerificationIsNotWritten(t *testing.T) {
+	w, s := txnWorld(t, nil)
+	expect(t, "init", s.init(600*sec), 0)
+	expect(t, "add", s.add("t", 0, 1), 0)
+	coordinator := s.coordinator()
+	part := int32(0)
+	if leaders(w, "t")[0] == coordinator {
+		part = 1
+	}
+	must(t, w.Pause(coordinator))
+	req := produceRequest("t", part, -1, makeTxnBatch(7, 1, s.pid, s.epoch, 0))
+	req.TransactionID = &s.id
+	leader := leaders(w, "t")[part]
+	start, answered, code := w.Now(), time.Duration(0), codePending
+	w.Request(leader, ClientConn{ID: 1}, req, func(r kmsg.Response) {
+		answered, code = w.Now()-start, r.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+	})
+	w.Advance(w.Now() + 11*sec)
+	if code != codeRequestTimedOut || answered != 10*sec {
+		t.Errorf("got error %d after %v, want %d after 10s", code, answered, codeRequestTimedOut)
+	}
+	must(t, w.Resume(coordinator))
+	w.Advance(w.Now() + 60*sec)
+	if got := read(t, w, part, 0); len(got) != 0 {
+		t.Errorf("got %v in the log, want nothing: its client was told that it timed out", got)
+	}
 }
 
 func TestAMarkerDuringVerificationKeepsTheBatchOut(t *testing.T) {
