@@ -28,8 +28,10 @@ const (
 	codeOutOfOrderSequence       int16 = 45
 	codeInvalidProducerEpoch     int16 = 47
 	codeFetchSessionIDNotFound   int16 = 70
+	codeInvalidFetchSessionEpoch int16 = 71
 	codeFencedLeaderEpoch        int16 = 74
 	codeUnknownLeaderEpoch       int16 = 75
+	codeUnsupportedCompression   int16 = 76
 	codeStaleBrokerEpoch         int16 = 77
 	codeOffsetNotAvailable       int16 = 78
 	codePreferredNotAvailable    int16 = 80
@@ -42,6 +44,7 @@ const (
 	codeDuplicateBroker          int16 = 101
 	codeBrokerIDNotRegistered    int16 = 102
 	codeInconsistentTopicID      int16 = 103
+	codeFetchSessionTopicID      int16 = 106
 	codeIneligibleReplica        int16 = 107
 	codeNewLeaderElected         int16 = 108
 )

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"starfall/internal/kafkaconf"
+	"starfall/runtime/embedded/codec"
 )
 
 // nodeConfig is what a node reads from its properties when it starts, with the few
@@ -174,6 +175,11 @@ type topicSettings struct {
 	flushMessages   int64
 	flushMS         int64
 	uncleanElection bool
+	// compression is what batches are packed in; compressAsSent leaves them alone.
+	compression      codec.Type
+	compressAsSent   bool
+	compressionLevel int
+	compact          bool // cleanup.policy has compact
 }
 
 func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSettings {
@@ -186,7 +192,7 @@ func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSe
 		v, _, _ := m.topicConfig(c, broker, topic, name)
 		return v
 	}
-	return topicSettings{
+	s := topicSettings{
 		minISR:          int(long("min.insync.replicas")),
 		maxMessageBytes: int(long("max.message.bytes")),
 		logAppendTime:   text("message.timestamp.type") == "LogAppendTime",
@@ -194,4 +200,21 @@ func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSe
 		flushMS:         long("flush.ms"),
 		uncleanElection: strings.EqualFold(text("unclean.leader.election.enable"), "true"),
 	}
+	var named bool
+	s.compression, named = codec.Named(text("compression.type"))
+	s.compressAsSent = !named
+	switch s.compression {
+	case codec.Gzip, codec.LZ4, codec.Zstd:
+		s.compressionLevel = int(long("compression." + text("compression.type") + ".level"))
+	}
+	if s.compressionLevel < 0 {
+		s.compressionLevel = 0 // gzip's -1: the default
+	}
+	for _, policy := range strings.Split(text("cleanup.policy"), ",") {
+		switch strings.TrimSpace(policy) {
+		case "compact":
+			s.compact = true
+		}
+	}
+	return s
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/codec"
 )
 
 // clientFetch is one fetch request, parked until it has enough to tell.
@@ -16,7 +18,8 @@ type clientFetch struct {
 	b        *broker
 	conn     ConnID
 	listener string
-	req      *kmsg.FetchRequest
+	req      *kmsg.FetchRequest // with all partitions of the session, if there is one
+	session  *fetchSession      // nil for none
 	reply    func(kmsg.Response)
 	replicas []*replica // where it is parked
 	timeout  *timer
@@ -24,16 +27,16 @@ type clientFetch struct {
 	done     bool
 }
 
-// fetch answers without sessions: an answer with session id 0 tells the client to send
-// full requests (KIP-227).
 func (b *broker) fetch(from ClientConn, req *kmsg.FetchRequest, reply func(kmsg.Response)) {
-	f := &clientFetch{b: b, conn: from.ID, listener: from.Listener, req: req, reply: reply}
-	if req.SessionID != 0 {
+	whole, session, code := b.clientSessions.begin(req)
+	if code != 0 {
 		resp := req.ResponseKind().(*kmsg.FetchResponse)
-		resp.ErrorCode = codeFetchSessionIDNotFound
+		resp.ErrorCode = code
 		reply(resp)
 		return
 	}
+	req = whole
+	f := &clientFetch{b: b, conn: from.ID, listener: from.Listener, req: req, session: session, reply: reply}
 	bytes, urgent := f.available()
 	if urgent || req.MaxWaitMillis <= 0 || len(req.Topics) == 0 || bytes >= int(req.MinBytes) {
 		f.answer()
@@ -192,6 +195,11 @@ func (f *clientFetch) answer() {
 			if len(batches) == 0 {
 				continue
 			}
+			if req.GetVersion() < 10 && slices.ContainsFunc(batches, func(b *batch) bool { return b.codec() == codec.Zstd }) {
+				rp.ErrorCode = codeUnsupportedCompression // KIP-110
+				rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
+				continue
+			}
 			first = false
 			room = max(0, room-size)
 			if len(batches) == 1 {
@@ -204,7 +212,10 @@ func (f *clientFetch) answer() {
 			}
 		}
 	}
-	if req.GetVersion() >= 16 {
+	if f.session != nil {
+		f.b.clientSessions.answered(f.session, req, resp)
+	}
+	if req.GetVersion() >= 16 && resp.ErrorCode == 0 {
 		for _, id := range sortedIDs(leaders) {
 			nb := kmsg.NewFetchResponseBroker()
 			nb.NodeID = id
@@ -243,6 +254,7 @@ const (
 	timestampEarliest = -2
 	timestampMax      = -3 // KIP-734
 	timestampLocal    = -4 // KIP-405: without tiered storage the same as earliest
+	timestampTiered   = -5 // KIP-1005: without tiered storage nothing
 )
 
 func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
@@ -281,6 +293,10 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	case p.Timestamp == timestampEarliest || p.Timestamp == timestampLocal:
 		rp.Offset, rp.LeaderEpoch = l.start, l.epochAt(l.start)
 		return 0
+	case p.Timestamp == timestampTiered:
+		return 0
+	case p.Timestamp < timestampTiered:
+		return codeInvalidRequest
 	case !settled && req.GetVersion() >= 5:
 		return codeOffsetNotAvailable
 	case !settled:
@@ -298,13 +314,15 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	} else {
 		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= p.Timestamp })
 	}
-	if i == len(l.entries) || l.entries[i].b.last >= r.hw {
-		return 0
+	for ; i < len(l.entries) && l.entries[i].b.last < r.hw; i++ {
+		bt := l.entries[i].b
+		// Where the log begins inside a batch, what the time index points at may be
+		// deleted: then the next batch has it.
+		if offset, at, ok := bt.findTime(&b.n.w.codec, p.Timestamp, l.start); ok {
+			rp.Offset, rp.Timestamp, rp.LeaderEpoch = offset, at, bt.epoch
+			return 0
+		}
 	}
-	bt := l.entries[i].b
-	rp.Offset, rp.Timestamp = bt.findTime(p.Timestamp)
-	rp.Offset = max(rp.Offset, l.start)
-	rp.LeaderEpoch = bt.epoch
 	return 0
 }
 

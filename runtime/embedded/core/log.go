@@ -191,34 +191,6 @@ func (b *batch) groupRecords() []GroupRecord {
 	return out
 }
 
-// findTime is the offset and time of the first record at or after ms; a special time (-3)
-// asks for the record with the largest. Kafka unpacks compressed batches for this; here
-// they are answered with their first offset and largest time, so a reader begins a few
-// records early.
-func (b *batch) findTime(ms int64) (offset, at int64) {
-	if ms < 0 {
-		ms = b.maxTime
-	}
-	if b.attributes&(7|attrLogAppendTime) != 0 {
-		return b.base, b.maxTime
-	}
-	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
-	data := b.data[batchHeader:]
-	for i := range int64(b.count) {
-		n, size := binary.Varint(data)
-		if size <= 0 || n < 1 || n > int64(len(data)-size) {
-			break
-		}
-		// After the length: one byte of attributes, then the time delta.
-		delta, _ := binary.Varint(data[size+1 : size+int(n)])
-		if first+delta >= ms {
-			return b.base + i, first + delta
-		}
-		data = data[size+int(n):]
-	}
-	return b.base, b.maxTime
-}
-
 type logEntry struct {
 	b  *batch
 	at time.Duration // when this replica wrote it

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/codec"
 )
 
 // produceState is a produce request whose partitions are answered one by one.
@@ -157,6 +159,14 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		fail(codeInvalidRecord, "Transactions are not supported by this cluster")
 		return
 	}
+	if bt.codec() == codec.Zstd && req.GetVersion() < 7 {
+		fail(codeUnsupportedCompression, "") // KIP-110
+		return
+	}
+	if code, message := bt.checkRecords(&b.n.w.codec, r.settings.compact); code != 0 {
+		fail(code, message)
+		return
+	}
 	if bt.producerID >= 0 {
 		duplicate, code := r.log.checkSequence(bt)
 		if code != 0 {
@@ -166,6 +176,12 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		if duplicate != nil {
 			part.BaseOffset, part.LogStartOffset = duplicate.base, r.log.start
 			b.awaitISR(from, s, req, r, part, duplicate.last+1)
+			return
+		}
+	}
+	if !r.settings.compressAsSent && bt.codec() != r.settings.compression {
+		if bt, err = bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel); err != nil {
+			fail(codeCorruptMessage, "")
 			return
 		}
 	}

@@ -15,8 +15,8 @@ type APIVersion struct{ Key, Min, Max int16 }
 func apiVersions() []APIVersion {
 	return []APIVersion{
 		{int16(kmsg.Produce), 3, 11},
-		{int16(kmsg.Fetch), 4, 16},
-		{int16(kmsg.ListOffsets), 1, 7},
+		{int16(kmsg.Fetch), 4, 17},
+		{int16(kmsg.ListOffsets), 1, 9},
 		{int16(kmsg.Metadata), 0, 12},
 		{int16(kmsg.OffsetCommit), 2, 9},
 		{int16(kmsg.OffsetFetch), 1, 9},
@@ -26,7 +26,7 @@ func apiVersions() []APIVersion {
 		{int16(kmsg.LeaveGroup), 0, 5},
 		{int16(kmsg.SyncGroup), 0, 5},
 		{int16(kmsg.DescribeGroups), 0, 5},
-		{int16(kmsg.ListGroups), 0, 4},
+		{int16(kmsg.ListGroups), 0, 5},
 		{int16(kmsg.ApiVersions), 0, 4},
 		{int16(kmsg.CreateTopics), 2, 7},
 		{int16(kmsg.DeleteTopics), 1, 6},

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/codec"
 )
 
 // World is one cluster: its nodes, their disks, and the network between them.
@@ -31,6 +33,7 @@ type World struct {
 	busy      map[[2]int32]time.Duration // when a path with limited bandwidth is free again
 	voters    []int32
 	brokers   []int32
+	codec     codec.Codec
 }
 
 // node is a machine with a process on it. What is under "disk" outlives the process.
