@@ -43,6 +43,7 @@ type broker struct {
 
 	fetches        map[*clientFetch]bool // parked
 	clientSessions fetchSessions
+	logins         map[ConnID]*login
 	nextPID        int64
 	lastPID        int64
 	pidWaiter      []func(code int16)
@@ -59,6 +60,7 @@ func newBroker(n *node) *broker {
 		fetches:  map[*clientFetch]bool{},
 		creating: map[string]bool{},
 		settings: map[string]*topicSettings{},
+		logins:   map[ConnID]*login{},
 	}
 	b.lifecycle = lifecycle{b: b, epoch: -1, incarnation: n.incarnation + 1}
 	b.clientSessions = fetchSessions{b: b, byID: map[int32]*fetchSession{}}
@@ -427,8 +429,9 @@ func (b *broker) dropReplica(key partitionKey, deleted bool) {
 
 // clientGone drops what a client's connection had parked.
 func (b *broker) clientGone(id ConnID) {
+	delete(b.logins, id)
 	for f := range maps.Keys(b.fetches) {
-		if f.conn == id {
+		if f.from.ID == id {
 			f.drop()
 		}
 	}

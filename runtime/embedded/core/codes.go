@@ -14,6 +14,11 @@ const (
 	codeCoordinatorNotAvailable  int16 = 15
 	codeInvalidTopic             int16 = 17
 	codeNotEnoughReplicas        int16 = 19
+	codeTopicAuthorization       int16 = 29
+	codeGroupAuthorization       int16 = 30
+	codeClusterAuthorization     int16 = 31
+	codeUnsupportedMechanism     int16 = 33
+	codeIllegalSASLState         int16 = 34
 	codeNotEnoughReplicasAfter   int16 = 20
 	codeInvalidRequiredAcks      int16 = 21
 	codeUnsupportedVersion       int16 = 35
@@ -27,6 +32,10 @@ const (
 	codeUnsupportedMessageFormat int16 = 43
 	codeOutOfOrderSequence       int16 = 45
 	codeInvalidProducerEpoch     int16 = 47
+	codeTransactionalAuth        int16 = 53
+	codeSecurityDisabled         int16 = 54
+	codeLogDirNotFound           int16 = 57
+	codeSASLAuthentication       int16 = 58
 	codeFetchSessionIDNotFound   int16 = 70
 	codeInvalidFetchSessionEpoch int16 = 71
 	codeFencedLeaderEpoch        int16 = 74
@@ -39,6 +48,9 @@ const (
 	codeElectionNotNeeded        int16 = 84
 	codeNoReassignment           int16 = 85
 	codeInvalidRecord            int16 = 87
+	codeResourceNotFound         int16 = 91
+	codeDuplicateResource        int16 = 92
+	codeUnacceptableCredential   int16 = 93
 	codeInvalidUpdateVersion     int16 = 95
 	codeUnknownTopicID           int16 = 100
 	codeDuplicateBroker          int16 = 101

@@ -16,8 +16,7 @@ import (
 // clientFetch is one fetch request, parked until it has enough to tell.
 type clientFetch struct {
 	b        *broker
-	conn     ConnID
-	listener string
+	from     ClientConn
 	req      *kmsg.FetchRequest // with all partitions of the session, if there is one
 	session  *fetchSession      // nil for none
 	reply    func(kmsg.Response)
@@ -36,7 +35,7 @@ func (b *broker) fetch(from ClientConn, req *kmsg.FetchRequest, reply func(kmsg.
 		return
 	}
 	req = whole
-	f := &clientFetch{b: b, conn: from.ID, listener: from.Listener, req: req, session: session, reply: reply}
+	f := &clientFetch{b: b, from: from, req: req, session: session, reply: reply}
 	bytes, urgent := f.available()
 	if urgent || req.MaxWaitMillis <= 0 || len(req.Topics) == 0 || bytes >= int(req.MinBytes) {
 		f.answer()
@@ -81,6 +80,9 @@ func (f *clientFetch) available() (bytes int, urgent bool) {
 func (f *clientFetch) judge(topic string, p *kmsg.FetchRequestTopicPartition) (*replica, int16) {
 	if topic == "" {
 		return nil, codeUnknownTopicID
+	}
+	if !f.b.allowed(f.from, opRead, onTopic, topic) {
+		return nil, codeTopicAuthorization
 	}
 	r, code := f.b.leaderOf(partitionKey{topic, p.Partition})
 	if code != 0 {
@@ -219,7 +221,7 @@ func (f *clientFetch) answer() {
 		for _, id := range sortedIDs(leaders) {
 			nb := kmsg.NewFetchResponseBroker()
 			nb.NodeID = id
-			nb.Host, nb.Port = f.b.n.w.opts.Address(f.listener, id)
+			nb.Host, nb.Port = f.b.n.w.opts.Address(f.from.Listener, id)
 			nb.Rack = f.b.rackOf(id)
 			resp.Brokers = append(resp.Brokers, nb)
 		}
@@ -239,7 +241,7 @@ func (f *clientFetch) nameLeader(key partitionKey, rp *kmsg.FetchResponseTopicPa
 	}
 }
 
-func sortedIDs(set map[int32]bool) []int32 {
+func sortedIDs[V any](set map[int32]V) []int32 {
 	ids := make([]int32, 0, len(set))
 	for id := range set {
 		ids = append(ids, id)

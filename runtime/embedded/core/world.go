@@ -34,6 +34,8 @@ type World struct {
 	voters    []int32
 	brokers   []int32
 	codec     codec.Codec
+	// formatted are the SCRAM credentials that every node finds when it starts.
+	formatted map[scramKey]*scramCredential
 }
 
 // node is a machine with a process on it. What is under "disk" outlives the process.
@@ -146,6 +148,12 @@ func New(opts Options) (*World, error) {
 		conns: map[connKey]*conn{},
 		busy:  map[[2]int32]time.Duration{},
 		paths: func(int32, int32) Path { return Path{} },
+	}
+	if s := opts.Security; s != nil {
+		var err error
+		if w.formatted, err = w.formatSCRAM(s.SCRAM); err != nil {
+			return nil, err
+		}
 	}
 	add := func(id int32, isBroker, isVoter bool) error {
 		cfg, err := newNodeConfig(opts.Config, opts.PerBroker[id])
