@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,9 @@ type Engine struct {
 	// Security says who the clients of a cluster have to be and what they may do; nil,
 	// or a nil answer, lets everybody do everything. Listeners are named by ListenerOf.
 	Security func(cluster string) *core.Security
+	// Memory is how many bytes of records a cluster keeps in memory; what is beyond goes
+	// to files in UpOptions.Folder, if there is one. 0 means core.DefaultMemory.
+	Memory int64
 }
 
 var _ runtime.Engine = Engine{}
@@ -140,6 +144,11 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 		Seed: seed, Config: p.Config, Racks: map[int32]string{}, Epoch: base,
 		ClusterID: "starfall-" + p.Name,
 		Groups:    func(env core.GroupEnv) core.GroupCoordinator { return group.New(env) },
+		Memory:    e.Memory, ClientSpeed: w.opts.Speed,
+	}
+	if w.opts.Folder != "" {
+		c.files = newFileStore(filepath.Join(w.opts.Folder, "embedded-"+p.Name))
+		options.Store = c.files
 	}
 	if e.Security != nil {
 		options.Security = e.Security(p.Name)

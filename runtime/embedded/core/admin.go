@@ -298,12 +298,7 @@ func (b *broker) deleteRecords(req *kmsg.DeleteRecordsRequest, reply func(kmsg.R
 			case to < 0 || to > r.hw:
 				code = codeOffsetOutOfRange
 			default:
-				r.log.advanceStart(to)
-				for _, f := range r.remotes {
-					if f.session != nil {
-						f.session.mark(f, r)
-					}
-				}
+				r.startAt(to)
 				rp.LowWatermark = r.log.start
 			}
 			rp.ErrorCode = code

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -106,6 +107,10 @@ func (b *broker) start() {
 	b.lifecycle.register()
 	b.shrinkLoop()
 	b.checkpointLoop()
+	b.retentionLoop(b.n.cfg.ms("log.initial.task.delay.ms"))
+	if strings.EqualFold(b.n.cfg.get("log.cleaner.enable"), "true") {
+		b.cleanLoop()
+	}
 	b.groupTimers()
 }
 
@@ -329,7 +334,7 @@ func (b *broker) ready() {
 	for _, key := range sortedKeys(b.n.disk.logs) {
 		p := b.image().partition(key)
 		if p == nil || p.TopicID != b.n.disk.logs[key].topicID || !slices.Contains(p.Replicas, b.n.id) {
-			delete(b.n.disk.logs, key) // what was deleted or moved away meanwhile
+			b.n.disk.remove(key) // what was deleted or moved away meanwhile
 		}
 	}
 	b.metadataChanged(d)
@@ -351,7 +356,7 @@ func (b *broker) metadataChanged(d *delta) {
 	}
 	for _, key := range sortedKeys(d.removed) {
 		b.dropReplica(key, true)
-		delete(b.n.disk.logs, key)
+		b.n.disk.remove(key)
 	}
 	for _, key := range sortedKeys(d.partitions) {
 		b.applyPartition(b.image().partition(key))
@@ -391,14 +396,15 @@ func (b *broker) applyPartition(p *PartitionState) {
 	if !slices.Contains(p.Replicas, b.n.id) {
 		if r != nil {
 			b.dropReplica(key, false)
-			delete(b.n.disk.logs, key)
+			b.n.disk.remove(key)
 		}
 		return
 	}
 	if r == nil {
 		log := b.n.disk.logs[key]
 		if log == nil || log.topicID != p.TopicID {
-			log = newPartitionLog(p.TopicID)
+			b.n.disk.remove(key)
+			log = newPartitionLog(p.TopicID, b.n.w.spoolFor(key.topic))
 			b.n.disk.logs[key] = log
 		}
 		r = &replica{b: b, key: key, log: log, hw: max(min(log.checkpoint, log.next), log.start), epoch: -1, settings: b.topicSettings(key.topic)}

@@ -34,6 +34,7 @@ const (
 	codeInvalidProducerEpoch     int16 = 47
 	codeTransactionalAuth        int16 = 53
 	codeSecurityDisabled         int16 = 54
+	codeStorage                  int16 = 56
 	codeLogDirNotFound           int16 = 57
 	codeSASLAuthentication       int16 = 58
 	codeFetchSessionIDNotFound   int16 = 70

@@ -179,7 +179,13 @@ type topicSettings struct {
 	compression      codec.Type
 	compressAsSent   bool
 	compressionLevel int
-	compact          bool // cleanup.policy has compact
+	compact, deletes bool // what cleanup.policy has
+
+	segmentBytes, segmentMS                int64
+	retentionBytes, retentionMS            int64 // -1 for no limit
+	minCompactionLagMS, maxCompactionLagMS int64
+	deleteRetentionMS                      int64
+	minDirtyRatio                          float64
 }
 
 func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSettings {
@@ -214,7 +220,14 @@ func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSe
 		switch strings.TrimSpace(policy) {
 		case "compact":
 			s.compact = true
+		case "delete":
+			s.deletes = true
 		}
 	}
+	s.segmentBytes, s.segmentMS = long("segment.bytes"), long("segment.ms")
+	s.retentionBytes, s.retentionMS = long("retention.bytes"), long("retention.ms")
+	s.minCompactionLagMS, s.maxCompactionLagMS = long("min.compaction.lag.ms"), long("max.compaction.lag.ms")
+	s.deleteRetentionMS = long("delete.retention.ms")
+	s.minDirtyRatio, _ = strconv.ParseFloat(strings.TrimSpace(text("min.cleanable.dirty.ratio")), 64)
 	return s
 }

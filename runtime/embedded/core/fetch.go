@@ -204,13 +204,19 @@ func (f *clientFetch) answer() {
 			}
 			first = false
 			room = max(0, room-size)
-			if len(batches) == 1 {
+			if len(batches) == 1 && batches[0].data != nil {
 				rp.RecordBatches = batches[0].data
 				continue
 			}
 			rp.RecordBatches = make([]byte, 0, size)
 			for _, b := range batches {
-				rp.RecordBatches = append(rp.RecordBatches, b.data...)
+				data, err := f.b.n.w.spool.bytes(b)
+				if err != nil {
+					rp.ErrorCode, rp.RecordBatches = codeStorage, []byte{}
+					rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
+					break
+				}
+				rp.RecordBatches = append(rp.RecordBatches, data...)
 			}
 		}
 	}
@@ -317,7 +323,10 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= p.Timestamp })
 	}
 	for ; i < len(l.entries) && l.entries[i].b.last < r.hw; i++ {
-		bt := l.entries[i].b
+		bt, err := b.n.w.spool.loaded(l.entries[i].b)
+		if err != nil {
+			return codeStorage
+		}
 		// Where the log begins inside a batch, what the time index points at may be
 		// deleted: then the next batch has it.
 		if offset, at, ok := bt.findTime(&b.n.w.codec, p.Timestamp, l.start); ok {

@@ -147,7 +147,7 @@ func (a *replicaFetchAnswer) size() int {
 	for _, p := range a.partitions {
 		n += 40
 		for _, b := range p.batches {
-			n += len(b.data)
+			n += b.size()
 		}
 	}
 	return n
@@ -501,9 +501,10 @@ func (r *replica) truncateTo(offset int64) {
 func (r *replica) receive(p *replicaFetchNews) {
 	now := r.b.n.w.now
 	for _, b := range p.batches {
-		if b.base != r.log.next {
-			break
+		if b.base < r.log.next || b.freed() {
+			break // a compacted log has gaps, but never goes back
 		}
+		r.roll(b)
 		r.log.append(now, b)
 	}
 	if len(p.batches) > 0 {

@@ -34,6 +34,7 @@ type World struct {
 	voters    []int32
 	brokers   []int32
 	codec     codec.Codec
+	spool     spool
 	// formatted are the SCRAM credentials that every node finds when it starts.
 	formatted map[scramKey]*scramCredential
 }
@@ -74,6 +75,22 @@ type node struct {
 type disk struct {
 	raft raftDisk
 	logs map[partitionKey]*partitionLog
+}
+
+// remove deletes a log, if it is there.
+func (d *disk) remove(key partitionKey) {
+	if l := d.logs[key]; l != nil {
+		l.remove()
+		delete(d.logs, key)
+	}
+}
+
+// spoolFor is where the batches of a topic's logs may be put.
+func (w *World) spoolFor(topic string) *spool {
+	if isInternal(topic) {
+		return nil
+	}
+	return &w.spool
 }
 
 type event struct {
@@ -148,6 +165,10 @@ func New(opts Options) (*World, error) {
 		conns: map[connKey]*conn{},
 		busy:  map[[2]int32]time.Duration{},
 		paths: func(int32, int32) Path { return Path{} },
+	}
+	w.spool.store, w.spool.budget = opts.Store, opts.Memory
+	if w.spool.budget == 0 {
+		w.spool.budget = DefaultMemory
 	}
 	if s := opts.Security; s != nil {
 		var err error
