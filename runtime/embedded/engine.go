@@ -83,11 +83,6 @@ func (Engine) Refuse(p *plan.Plan) []runtime.Refusal {
 		if e.Trigger.Claim != nil {
 			usage(e.Pos, *e.Trigger.Claim)
 		}
-		for _, a := range e.Actions {
-			if a.Verb == plan.Move && a.Bandwidth > 0 {
-				refuse(a.Pos, "move: for parameter throttle: replication is not throttled")
-			}
-		}
 	}
 	return out
 }

@@ -250,6 +250,10 @@ func TestAdministrationOverTCP(t *testing.T) {
 		}
 	}
 	b.signal(other, runtime.SignalKill)
+	b.until("the dead broker fenced", func(s runtime.State) bool {
+		return slices.ContainsFunc(s.Nodes, func(n runtime.NodeState) bool { return n.ID == other && !n.Alive })
+	})
+	admin = b.admin() // the old one may ask the dead broker
 	if err := admin.AlterPartitionReassignments("m", [][]int32{{before[0], other}}); err != nil {
 		t.Fatal(err)
 	}

@@ -42,14 +42,15 @@ type broker struct {
 	// early is what arrived before the broker had caught up with its registration.
 	early []func()
 
-	fetches        map[*clientFetch]bool // parked
-	clientSessions fetchSessions
-	logins         map[ConnID]*login
-	nextPID        int64
-	lastPID        int64
-	pidWaiter      []func(code int16)
-	creating       map[string]bool // topics whose automatic creation is under way
-	settings       map[string]*topicSettings
+	fetches                    map[*clientFetch]bool // parked
+	clientSessions             fetchSessions
+	logins                     map[ConnID]*login
+	leaderQuota, followerQuota quota
+	nextPID                    int64
+	lastPID                    int64
+	pidWaiter                  []func(code int16)
+	creating                   map[string]bool // topics whose automatic creation is under way
+	settings                   map[string]*topicSettings
 }
 
 func newBroker(n *node) *broker {
@@ -65,6 +66,7 @@ func newBroker(n *node) *broker {
 	}
 	b.lifecycle = lifecycle{b: b, epoch: -1, incarnation: n.incarnation + 1}
 	b.clientSessions = fetchSessions{b: b, byID: map[int32]*fetchSession{}}
+	b.leaderQuota, b.followerQuota = newQuota(n.cfg), newQuota(n.cfg)
 	b.isr = isrManager{b: b, unsent: map[partitionKey]*replica{}}
 	if n.w.opts.Groups != nil {
 		b.groups = n.w.opts.Groups(b.groupEnv())

@@ -186,6 +186,8 @@ type topicSettings struct {
 	minCompactionLagMS, maxCompactionLagMS int64
 	deleteRetentionMS                      int64
 	minDirtyRatio                          float64
+
+	throttledLeader, throttledFollower throttled
 }
 
 func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSettings {
@@ -228,6 +230,8 @@ func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSe
 	s.retentionBytes, s.retentionMS = long("retention.bytes"), long("retention.ms")
 	s.minCompactionLagMS, s.maxCompactionLagMS = long("min.compaction.lag.ms"), long("max.compaction.lag.ms")
 	s.deleteRetentionMS = long("delete.retention.ms")
+	s.throttledLeader = parseThrottled(text("leader.replication.throttled.replicas"))
+	s.throttledFollower = parseThrottled(text("follower.replication.throttled.replicas"))
 	s.minDirtyRatio, _ = strconv.ParseFloat(strings.TrimSpace(text("min.cleanable.dirty.ratio")), 64)
 	return s
 }
