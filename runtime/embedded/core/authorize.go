@@ -135,6 +135,18 @@ func (b *broker) authorize(from ClientConn, req kmsg.Request, reply func(kmsg.Re
 		a, d := *r, *r
 		a.Groups, d.Groups = divide(r.Groups, func(g string) bool { return may(opDescribe, onGroup, g) })
 		kept, refused = &a, &d
+		if r.IncludeAuthorizedOperations {
+			inner := reply
+			reply = func(resp kmsg.Response) {
+				groups := resp.(*kmsg.DescribeGroupsResponse).Groups
+				for i := range groups {
+					if groups[i].AuthorizedOperations != noOperations {
+						groups[i].AuthorizedOperations = b.operations(from, onGroup, groups[i].Group)
+					}
+				}
+				inner(resp)
+			}
+		}
 	case *kmsg.DeleteGroupsRequest:
 		a, d := *r, *r
 		a.Groups, d.Groups = divide(r.Groups, func(g string) bool { return may(opDelete, onGroup, g) })

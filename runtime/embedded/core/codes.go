@@ -17,6 +17,7 @@ const (
 	codeTopicAuthorization       int16 = 29
 	codeGroupAuthorization       int16 = 30
 	codeClusterAuthorization     int16 = 31
+	codeInvalidTimestamp         int16 = 32
 	codeUnsupportedMechanism     int16 = 33
 	codeIllegalSASLState         int16 = 34
 	codeNotEnoughReplicasAfter   int16 = 20

@@ -7,6 +7,7 @@ package core
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,6 +189,11 @@ type topicSettings struct {
 	minDirtyRatio                          float64
 
 	throttledLeader, throttledFollower throttled
+
+	// beforeMaxMS and afterMaxMS are how far a record's time may be from the broker's
+	// (KIP-937); limitTime is false where both are without limit.
+	beforeMaxMS, afterMaxMS int64
+	limitTime               bool
 }
 
 func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSettings {
@@ -230,6 +236,8 @@ func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSe
 	s.retentionBytes, s.retentionMS = long("retention.bytes"), long("retention.ms")
 	s.minCompactionLagMS, s.maxCompactionLagMS = long("min.compaction.lag.ms"), long("max.compaction.lag.ms")
 	s.deleteRetentionMS = long("delete.retention.ms")
+	s.beforeMaxMS, s.afterMaxMS = long("message.timestamp.before.max.ms"), long("message.timestamp.after.max.ms")
+	s.limitTime = !s.logAppendTime && (s.beforeMaxMS < math.MaxInt64 || s.afterMaxMS < math.MaxInt64)
 	s.throttledLeader = parseThrottled(text("leader.replication.throttled.replicas"))
 	s.throttledFollower = parseThrottled(text("follower.replication.throttled.replicas"))
 	s.minDirtyRatio, _ = strconv.ParseFloat(strings.TrimSpace(text("min.cleanable.dirty.ratio")), 64)

@@ -163,7 +163,7 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		fail(codeUnsupportedCompression, "") // KIP-110
 		return
 	}
-	if code, message := bt.checkRecords(&b.n.w.codec, r.settings.compact); code != 0 {
+	if code, message := bt.checkRecords(&b.n.w.codec, r.rules()); code != 0 {
 		fail(code, message)
 		return
 	}

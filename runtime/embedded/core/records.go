@@ -8,8 +8,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 
 	"starfall/runtime/embedded/codec"
 )
@@ -97,18 +99,41 @@ func (c *counted) ReadByte() (byte, error) {
 	return c.r.ReadByte()
 }
 
-// checkRecords looks into a batch that a client has packed, or whose topic wants keys, as
-// Kafka does before it appends: the records must be as many as the header says, one
-// offset after the other.
-func (b *batch) checkRecords(c *codec.Codec, wantKeys bool) (code int16, message string) {
-	if b.codec() == codec.None && !wantKeys {
+// recordRules are what a topic asks of records.
+type recordRules struct {
+	keys bool // compacted topics
+	// oldest and newest are the bounds of timestamps, in the clients' time.
+	oldest, newest int64
+	times          bool
+}
+
+// rules are those of a replica's topic now.
+func (r *replica) rules() recordRules {
+	s, w := r.settings, r.b.n.w
+	rules := recordRules{keys: s.compact, times: s.limitTime}
+	if s.limitTime {
+		now := w.clientMillis(w.now)
+		rules.oldest, rules.newest = now-min(w.clientSpan(s.beforeMaxMS), now), now+min(w.clientSpan(s.afterMaxMS), math.MaxInt64-now)
+	}
+	return rules
+}
+
+// checkRecords looks into a batch that a client has packed, or whose topic has rules for
+// records, as Kafka does before it appends: the records must be as many as the header
+// says, one offset after the other.
+func (b *batch) checkRecords(c *codec.Codec, rules recordRules) (code int16, message string) {
+	if b.codec() == codec.None && !rules.keys && !rules.times {
 		return 0, "" // parseBatch has added their lengths up
 	}
+	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
 	err := b.eachRecord(c, func(i int32, h recordHead) bool {
+		at := first + h.timeDelta
 		switch {
+		case rules.times && at >= 0 && (at < rules.oldest || at > rules.newest):
+			code, message = codeInvalidTimestamp, fmt.Sprintf("Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]", at, i, rules.oldest, rules.newest)
 		case h.offsetDelta != int64(i):
 			code, message = codeInvalidRecord, "Inner record has an invalid offset"
-		case wantKeys && !h.hasKey:
+		case rules.keys && !h.hasKey:
 			code, message = codeInvalidRecord, "Compacted topic cannot accept message without key"
 		}
 		return code == 0

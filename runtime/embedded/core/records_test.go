@@ -175,6 +175,30 @@ func TestCompactedTopicWantsKeys(t *testing.T) {
 	}
 }
 
+func TestTimesOutOfRange(t *testing.T) {
+	const hour = int64(3_600_000)
+	tests := []struct {
+		name   string
+		config map[string]string
+		offset int64 // of the second record's time from now
+		want   int16
+	}{
+		{"no limit", nil, 9999 * hour, 0},
+		{"in range", map[string]string{"message.timestamp.after.max.ms": "3600000", "message.timestamp.before.max.ms": "3600000"}, hour / 2, 0},
+		{"too new", map[string]string{"message.timestamp.after.max.ms": "3600000"}, 2 * hour, codeInvalidTimestamp},
+		{"too old", map[string]string{"message.timestamp.before.max.ms": "3600000"}, -2 * hour, codeInvalidTimestamp},
+		{"the broker's time", map[string]string{"message.timestamp.before.max.ms": "3600000", "message.timestamp.type": "LogAppendTime"}, -2 * hour, 0},
+	}
+	for _, tt := range tests {
+		for _, kind := range []codec.Type{codec.None, codec.Zstd} {
+			w := one(t, tt.config)
+			if got := produced(t, w, 1, 1, packedBatch(t, kind, wall(w), wall(w)+tt.offset)); got.ErrorCode != tt.want || (got.ErrorMessage != nil) != (tt.want != 0) {
+				t.Errorf("%s, compression %d: got error %d, want %d", tt.name, kind, got.ErrorCode, tt.want)
+			}
+		}
+	}
+}
+
 func FuzzRecords(f *testing.F) {
 	for _, kind := range everyCodec {
 		f.Add(packedBatch(f, kind, 1, 2, 3))
@@ -192,7 +216,7 @@ func FuzzRecords(f *testing.F) {
 			return
 		}
 		var c codec.Codec
-		if code, _ := b.checkRecords(&c, true); code != 0 {
+		if code, _ := b.checkRecords(&c, recordRules{keys: true}); code != 0 {
 			return
 		}
 		b.assign(7, 0)

@@ -65,6 +65,19 @@ func (w *World) recordMillis(timestamp int64, appendTime bool) int64 {
 	return epoch + int64(float64(timestamp-epoch)*w.opts.ClientSpeed)
 }
 
+// clientMillis is what a client's clock shows at a scenario time; clientSpan is how long a
+// span of scenario time is by that clock.
+func (w *World) clientMillis(now time.Duration) int64 {
+	return w.opts.Epoch.UnixMilli() + w.clientSpan(now.Milliseconds())
+}
+
+func (w *World) clientSpan(ms int64) int64 {
+	if w.opts.ClientSpeed == 0 || w.opts.ClientSpeed == 1 {
+		return ms
+	}
+	return int64(float64(ms) / w.opts.ClientSpeed)
+}
+
 // recount makes the segments' sizes and times anew from what is in the log, after some of
 // it has gone. Segments that are empty and lie wholly outside the log go.
 func (l *partitionLog) recount() {
