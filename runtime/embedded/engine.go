@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,14 @@ const Name = "embedded"
 const docker = "docker"
 
 // Engine brings clusters up in this process. Its zero value is ready for use.
-type Engine struct{}
+type Engine struct {
+	// Security says who the clients of a cluster have to be and what they may do; nil,
+	// or a nil answer, lets everybody do everything. Listeners are named by ListenerOf.
+	Security func(cluster string) *core.Security
+	// Memory is how many bytes of records a cluster keeps in memory; what is beyond goes
+	// to files in UpOptions.Folder, if there is one. 0 means core.DefaultMemory.
+	Memory int64
+}
 
 var _ runtime.Engine = Engine{}
 
@@ -75,11 +83,6 @@ func (Engine) Refuse(p *plan.Plan) []runtime.Refusal {
 		if e.Trigger.Claim != nil {
 			usage(e.Pos, *e.Trigger.Claim)
 		}
-		for _, a := range e.Actions {
-			if a.Verb == plan.Move && a.Bandwidth > 0 {
-				refuse(a.Pos, "move: for parameter throttle: replication is not throttled")
-			}
-		}
 	}
 	return out
 }
@@ -96,7 +99,7 @@ func walk(e plan.Expr, visit func(*plan.Term)) {
 
 // Up brings up the clusters of a plan and returns when every broker is registered and
 // unfenced and each quorum has a leader.
-func (Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runtime.World, error) {
+func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runtime.World, error) {
 	if o.Speed <= 0 {
 		o.Speed = 1
 	}
@@ -108,7 +111,7 @@ func (Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runtim
 	}
 	base := time.Now()
 	for i := range p.Clusters {
-		c, err := w.bringUp(&p.Clusters[i], uint64(p.Scenario.Seed)+uint64(i), base)
+		c, err := w.bringUp(e, &p.Clusters[i], uint64(p.Scenario.Seed)+uint64(i), base)
 		if err != nil {
 			w.close()
 			return nil, fmt.Errorf("cluster %s: %w", p.Clusters[i].Name, err)
@@ -130,12 +133,20 @@ func (Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runtim
 }
 
 // bringUp starts one cluster and its control listeners.
-func (w *world) bringUp(p *plan.Cluster, seed uint64, base time.Time) (*cluster, error) {
+func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) (*cluster, error) {
 	c := &cluster{plan: p, observe: w.observer(p), registered: map[int32]time.Duration{}}
 	options := core.Options{
 		Seed: seed, Config: p.Config, Racks: map[int32]string{}, Epoch: base,
 		ClusterID: "starfall-" + p.Name,
 		Groups:    func(env core.GroupEnv) core.GroupCoordinator { return group.New(env) },
+		Memory:    e.Memory, ClientSpeed: w.opts.Speed,
+	}
+	if w.opts.Folder != "" {
+		c.files = newFileStore(filepath.Join(w.opts.Folder, "embedded-"+p.Name))
+		options.Store = c.files
+	}
+	if e.Security != nil {
+		options.Security = e.Security(p.Name)
 	}
 	var brokers []int32
 	for _, n := range p.Nodes {
@@ -215,6 +226,9 @@ func (c *cluster) awaitUp(ctx context.Context) error {
 	}
 	return err
 }
+
+// ListenerOf names the listeners of a place, as core.Security.Mechanisms is asked for them.
+func ListenerOf(p runtime.Place) string { return placeKey(p) }
 
 // placeKey names a place's listeners.
 func placeKey(p runtime.Place) string {

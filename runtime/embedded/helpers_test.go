@@ -54,13 +54,24 @@ type bed struct {
 // start brings a plan up and checks at the end that nothing of it is left running.
 func start(t *testing.T, p *plan.Plan, speed float64) *bed {
 	t.Helper()
+	return startEngine(t, Engine{}, p, speed)
+}
+
+func startEngine(t *testing.T, e Engine, p *plan.Plan, speed float64) *bed {
+	t.Helper()
+	return startIn(t, e, p, runtime.UpOptions{Speed: speed})
+}
+
+func startIn(t *testing.T, e Engine, p *plan.Plan, o runtime.UpOptions) *bed {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	b := &bed{t: t, ctx: ctx, speed: speed}
-	w, err := Engine{}.Up(ctx, p, runtime.UpOptions{Speed: speed, Observe: func(c runtime.Change) {
+	b := &bed{t: t, ctx: ctx, speed: o.Speed}
+	o.Observe = func(c runtime.Change) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.changes = append(b.changes, c)
-	}})
+	}
+	w, err := e.Up(ctx, p, o)
 	if err != nil {
 		cancel()
 		t.Fatal(err)

@@ -5,6 +5,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -34,6 +35,7 @@ type cluster struct {
 	plan    *plan.Cluster
 	server  *wire.Server
 	core    *core.World      // in the loop only
+	files   *fileStore       // nil without a folder; in the loop only
 	observe func(core.Event) // nil when nobody listens
 	// registered says when a node last registered; in the loop only.
 	registered map[int32]time.Duration
@@ -64,15 +66,18 @@ func (w *world) Bootstrap(name string, from runtime.Place) ([]string, error) {
 }
 
 // Close takes all clusters down; nothing of them is left when it returns.
-func (w *world) Close(context.Context) error {
-	w.close()
-	return nil
-}
+func (w *world) Close(context.Context) error { return w.close() }
 
-func (w *world) close() {
+func (w *world) close() error {
+	var errs []error
 	for _, name := range w.order {
-		w.clusters[name].server.Close()
+		c := w.clusters[name]
+		c.server.Close() // the loop has ended
+		if c.files != nil {
+			errs = append(errs, c.files.remove())
+		}
 	}
+	return errors.Join(errs...)
 }
 
 // Inspect gives the state as the active controller has it. A partition's offsets are

@@ -121,7 +121,9 @@ func errorResponse(req kmsg.Request, code int16, message string) kmsg.Response {
 			out.Topics = append(out.Topics, t)
 		}
 	default:
-		setErrorCode(resp, code)
+		if !eachError(req, resp, code, msg) {
+			setErrorCode(resp, code)
+		}
 	}
 	return resp
 }
@@ -160,6 +162,20 @@ func setErrorCode(resp kmsg.Response, code int16) {
 	case *kmsg.DescribeClusterResponse:
 		r.ErrorCode = code
 	case *kmsg.ApiVersionsResponse:
+		r.ErrorCode = code
+	case *kmsg.DescribeLogDirsResponse:
+		r.ErrorCode = code
+	case *kmsg.DescribeACLsResponse:
+		r.ErrorCode = code
+	case *kmsg.DescribeUserSCRAMCredentialsResponse:
+		r.ErrorCode = code
+	case *kmsg.DescribeClientQuotasResponse:
+		r.ErrorCode = code
+	case *kmsg.DescribeQuorumResponse:
+		r.ErrorCode = code
+	case *kmsg.SASLHandshakeResponse:
+		r.ErrorCode = code
+	case *kmsg.SASLAuthenticateResponse:
 		r.ErrorCode = code
 	}
 }
@@ -290,12 +306,7 @@ func (b *broker) deleteRecords(req *kmsg.DeleteRecordsRequest, reply func(kmsg.R
 			case to < 0 || to > r.hw:
 				code = codeOffsetOutOfRange
 			default:
-				r.log.advanceStart(to)
-				for _, f := range r.remotes {
-					if f.session != nil {
-						f.session.mark(f, r)
-					}
-				}
+				r.startAt(to)
 				rp.LowWatermark = r.log.start
 			}
 			rp.ErrorCode = code

@@ -26,6 +26,8 @@ type ClientConn struct {
 	// Listener is the place that the client dialled, an opaque key of the shell.
 	// Answers carry the addresses that Options.Address gives for this key.
 	Listener string
+
+	principal string // who it is; set by the broker before it acts
 }
 
 // Options describe a cluster. The zero value is one combined node.
@@ -70,6 +72,16 @@ type Options struct {
 	// Groups makes the group coordinator of a broker each time its process starts.
 	// nil: group requests are not advertised, and answered with UNSUPPORTED_VERSION.
 	Groups func(GroupEnv) GroupCoordinator
+	// Store takes the bytes of record batches beyond Memory bytes (0: DefaultMemory). nil
+	// keeps everything in memory.
+	Store  Store
+	Memory int64
+	// ClientSpeed is how much faster than the clients' clocks scenario time goes, so that
+	// retention knows the age of what they stamp. 0 means 1.
+	ClientSpeed float64
+	// Security is who clients have to be and what they may do. nil: nobody logs in and
+	// everybody may do everything.
+	Security *Security
 }
 
 // DefaultStartDelay is the time a restarted process takes until it talks to the

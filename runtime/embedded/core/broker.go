@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -42,12 +43,15 @@ type broker struct {
 	// early is what arrived before the broker had caught up with its registration.
 	early []func()
 
-	fetches   map[*clientFetch]bool // parked
-	nextPID   int64
-	lastPID   int64
-	pidWaiter []func(code int16)
-	creating  map[string]bool // topics whose automatic creation is under way
-	settings  map[string]*topicSettings
+	fetches                    map[*clientFetch]bool // parked
+	clientSessions             fetchSessions
+	logins                     map[ConnID]*login
+	leaderQuota, followerQuota quota
+	nextPID                    int64
+	lastPID                    int64
+	pidWaiter                  []func(code int16)
+	creating                   map[string]bool // topics whose automatic creation is under way
+	settings                   map[string]*topicSettings
 }
 
 func newBroker(n *node) *broker {
@@ -59,8 +63,11 @@ func newBroker(n *node) *broker {
 		fetches:  map[*clientFetch]bool{},
 		creating: map[string]bool{},
 		settings: map[string]*topicSettings{},
+		logins:   map[ConnID]*login{},
 	}
 	b.lifecycle = lifecycle{b: b, epoch: -1, incarnation: n.incarnation + 1}
+	b.clientSessions = fetchSessions{b: b, byID: map[int32]*fetchSession{}}
+	b.leaderQuota, b.followerQuota = newQuota(n.cfg), newQuota(n.cfg)
 	b.isr = isrManager{b: b, unsent: map[partitionKey]*replica{}}
 	b.txns = newTxnCoordinator(b)
 	if n.w.opts.Groups != nil {
@@ -104,6 +111,10 @@ func (b *broker) start() {
 	b.lifecycle.register()
 	b.shrinkLoop()
 	b.checkpointLoop()
+	b.retentionLoop(b.n.cfg.ms("log.initial.task.delay.ms"))
+	if strings.EqualFold(b.n.cfg.get("log.cleaner.enable"), "true") {
+		b.cleanLoop()
+	}
 	b.groupTimers()
 	b.txns.start()
 }
@@ -332,7 +343,7 @@ func (b *broker) ready() {
 	for _, key := range sortedKeys(b.n.disk.logs) {
 		p := b.image().partition(key)
 		if p == nil || p.TopicID != b.n.disk.logs[key].topicID || !slices.Contains(p.Replicas, b.n.id) {
-			delete(b.n.disk.logs, key) // what was deleted or moved away meanwhile
+			b.n.disk.remove(key) // what was deleted or moved away meanwhile
 		}
 	}
 	b.metadataChanged(d)
@@ -354,7 +365,7 @@ func (b *broker) metadataChanged(d *delta) {
 	}
 	for _, key := range sortedKeys(d.removed) {
 		b.dropReplica(key, true)
-		delete(b.n.disk.logs, key)
+		b.n.disk.remove(key)
 	}
 	for _, key := range sortedKeys(d.partitions) {
 		b.applyPartition(b.image().partition(key))
@@ -394,14 +405,15 @@ func (b *broker) applyPartition(p *PartitionState) {
 	if !slices.Contains(p.Replicas, b.n.id) {
 		if r != nil {
 			b.dropReplica(key, false)
-			delete(b.n.disk.logs, key)
+			b.n.disk.remove(key)
 		}
 		return
 	}
 	if r == nil {
 		log := b.n.disk.logs[key]
 		if log == nil || log.topicID != p.TopicID {
-			log = newPartitionLog(p.TopicID)
+			b.n.disk.remove(key)
+			log = newPartitionLog(p.TopicID, b.n.w.spoolFor(key.topic))
 			b.n.disk.logs[key] = log
 		}
 		r = &replica{b: b, key: key, log: log, hw: max(min(log.checkpoint, log.next), log.start), epoch: -1, settings: b.topicSettings(key.topic)}
@@ -432,8 +444,9 @@ func (b *broker) dropReplica(key partitionKey, deleted bool) {
 
 // clientGone drops what a client's connection had parked.
 func (b *broker) clientGone(id ConnID) {
+	delete(b.logins, id)
 	for f := range maps.Keys(b.fetches) {
-		if f.conn == id {
+		if f.from.ID == id {
 			f.drop()
 		}
 	}

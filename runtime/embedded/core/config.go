@@ -7,12 +7,14 @@ package core
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"starfall/internal/kafkaconf"
+	"starfall/runtime/embedded/codec"
 )
 
 // nodeConfig is what a node reads from its properties when it starts, with the few
@@ -174,6 +176,24 @@ type topicSettings struct {
 	flushMessages   int64
 	flushMS         int64
 	uncleanElection bool
+	// compression is what batches are packed in; compressAsSent leaves them alone.
+	compression      codec.Type
+	compressAsSent   bool
+	compressionLevel int
+	compact, deletes bool // what cleanup.policy has
+
+	segmentBytes, segmentMS                int64
+	retentionBytes, retentionMS            int64 // -1 for no limit
+	minCompactionLagMS, maxCompactionLagMS int64
+	deleteRetentionMS                      int64
+	minDirtyRatio                          float64
+
+	throttledLeader, throttledFollower throttled
+
+	// beforeMaxMS and afterMaxMS are how far a record's time may be from the broker's
+	// (KIP-937); limitTime is false where both are without limit.
+	beforeMaxMS, afterMaxMS int64
+	limitTime               bool
 }
 
 func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSettings {
@@ -186,7 +206,7 @@ func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSe
 		v, _, _ := m.topicConfig(c, broker, topic, name)
 		return v
 	}
-	return topicSettings{
+	s := topicSettings{
 		minISR:          int(long("min.insync.replicas")),
 		maxMessageBytes: int(long("max.message.bytes")),
 		logAppendTime:   text("message.timestamp.type") == "LogAppendTime",
@@ -194,4 +214,32 @@ func (m *image) topicSettings(c *nodeConfig, broker int32, topic string) topicSe
 		flushMS:         long("flush.ms"),
 		uncleanElection: strings.EqualFold(text("unclean.leader.election.enable"), "true"),
 	}
+	var named bool
+	s.compression, named = codec.Named(text("compression.type"))
+	s.compressAsSent = !named
+	switch s.compression {
+	case codec.Gzip, codec.LZ4, codec.Zstd:
+		s.compressionLevel = int(long("compression." + text("compression.type") + ".level"))
+	}
+	if s.compressionLevel < 0 {
+		s.compressionLevel = 0 // gzip's -1: the default
+	}
+	for _, policy := range strings.Split(text("cleanup.policy"), ",") {
+		switch strings.TrimSpace(policy) {
+		case "compact":
+			s.compact = true
+		case "delete":
+			s.deletes = true
+		}
+	}
+	s.segmentBytes, s.segmentMS = long("segment.bytes"), long("segment.ms")
+	s.retentionBytes, s.retentionMS = long("retention.bytes"), long("retention.ms")
+	s.minCompactionLagMS, s.maxCompactionLagMS = long("min.compaction.lag.ms"), long("max.compaction.lag.ms")
+	s.deleteRetentionMS = long("delete.retention.ms")
+	s.beforeMaxMS, s.afterMaxMS = long("message.timestamp.before.max.ms"), long("message.timestamp.after.max.ms")
+	s.limitTime = !s.logAppendTime && (s.beforeMaxMS < math.MaxInt64 || s.afterMaxMS < math.MaxInt64)
+	s.throttledLeader = parseThrottled(text("leader.replication.throttled.replicas"))
+	s.throttledFollower = parseThrottled(text("follower.replication.throttled.replicas"))
+	s.minDirtyRatio, _ = strconv.ParseFloat(strings.TrimSpace(text("min.cleanable.dirty.ratio")), 64)
+	return s
 }

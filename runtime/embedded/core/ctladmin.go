@@ -49,6 +49,14 @@ func (c *controller) adminAnswer(req kmsg.Request) kmsg.Response {
 		return c.reassign(r)
 	case *kmsg.ListPartitionReassignmentsRequest:
 		return c.listReassignments(r)
+	case *kmsg.CreateACLsRequest:
+		return c.createACLs(r)
+	case *kmsg.DeleteACLsRequest:
+		return c.deleteACLs(r)
+	case *kmsg.AlterUserSCRAMCredentialsRequest:
+		return c.alterSCRAM(r)
+	case *kmsg.DescribeQuorumRequest:
+		return c.describeQuorum(r)
 	}
 	return unsupported(req)
 }

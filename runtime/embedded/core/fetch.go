@@ -9,14 +9,16 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/codec"
 )
 
 // clientFetch is one fetch request, parked until it has enough to tell.
 type clientFetch struct {
 	b        *broker
-	conn     ConnID
-	listener string
-	req      *kmsg.FetchRequest
+	from     ClientConn
+	req      *kmsg.FetchRequest // with all partitions of the session, if there is one
+	session  *fetchSession      // nil for none
 	reply    func(kmsg.Response)
 	replicas []*replica // where it is parked
 	timeout  *timer
@@ -24,16 +26,16 @@ type clientFetch struct {
 	done     bool
 }
 
-// fetch answers without sessions: an answer with session id 0 tells the client to send
-// full requests (KIP-227).
 func (b *broker) fetch(from ClientConn, req *kmsg.FetchRequest, reply func(kmsg.Response)) {
-	f := &clientFetch{b: b, conn: from.ID, listener: from.Listener, req: req, reply: reply}
-	if req.SessionID != 0 {
+	whole, session, code := b.clientSessions.begin(req)
+	if code != 0 {
 		resp := req.ResponseKind().(*kmsg.FetchResponse)
-		resp.ErrorCode = codeFetchSessionIDNotFound
+		resp.ErrorCode = code
 		reply(resp)
 		return
 	}
+	req = whole
+	f := &clientFetch{b: b, from: from, req: req, session: session, reply: reply}
 	bytes, urgent := f.available()
 	if urgent || req.MaxWaitMillis <= 0 || len(req.Topics) == 0 || bytes >= int(req.MinBytes) {
 		f.answer()
@@ -78,6 +80,9 @@ func (f *clientFetch) available() (bytes int, urgent bool) {
 func (f *clientFetch) judge(topic string, p *kmsg.FetchRequestTopicPartition) (*replica, int16) {
 	if topic == "" {
 		return nil, codeUnknownTopicID
+	}
+	if !f.b.allowed(f.from, opRead, onTopic, topic) {
+		return nil, codeTopicAuthorization
 	}
 	r, code := f.b.leaderOf(partitionKey{topic, p.Partition})
 	if code != 0 {
@@ -195,26 +200,40 @@ func (f *clientFetch) answer() {
 			if len(batches) == 0 {
 				continue
 			}
+			if req.GetVersion() < 10 && slices.ContainsFunc(batches, func(b *batch) bool { return b.codec() == codec.Zstd }) {
+				rp.ErrorCode = codeUnsupportedCompression // KIP-110
+				rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
+				continue
+			}
 			if req.IsolationLevel == readCommitted {
 				rp.AbortedTransactions = r.log.txns.abortedIn(p.FetchOffset, batches[len(batches)-1].last+1)
 			}
 			first = false
 			room = max(0, room-size)
-			if len(batches) == 1 {
+			if len(batches) == 1 && batches[0].data != nil {
 				rp.RecordBatches = batches[0].data
 				continue
 			}
 			rp.RecordBatches = make([]byte, 0, size)
 			for _, b := range batches {
-				rp.RecordBatches = append(rp.RecordBatches, b.data...)
+				data, err := f.b.n.w.spool.bytes(b)
+				if err != nil {
+					rp.ErrorCode, rp.RecordBatches = codeStorage, []byte{}
+					rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
+					break
+				}
+				rp.RecordBatches = append(rp.RecordBatches, data...)
 			}
 		}
 	}
-	if req.GetVersion() >= 16 {
+	if f.session != nil {
+		f.b.clientSessions.answered(f.session, req, resp)
+	}
+	if req.GetVersion() >= 16 && resp.ErrorCode == 0 {
 		for _, id := range sortedIDs(leaders) {
 			nb := kmsg.NewFetchResponseBroker()
 			nb.NodeID = id
-			nb.Host, nb.Port = f.b.n.w.opts.Address(f.listener, id)
+			nb.Host, nb.Port = f.b.n.w.opts.Address(f.from.Listener, id)
 			nb.Rack = f.b.rackOf(id)
 			resp.Brokers = append(resp.Brokers, nb)
 		}
@@ -234,7 +253,7 @@ func (f *clientFetch) nameLeader(key partitionKey, rp *kmsg.FetchResponseTopicPa
 	}
 }
 
-func sortedIDs(set map[int32]bool) []int32 {
+func sortedIDs[V any](set map[int32]V) []int32 {
 	ids := make([]int32, 0, len(set))
 	for id := range set {
 		ids = append(ids, id)
@@ -249,6 +268,7 @@ const (
 	timestampEarliest = -2
 	timestampMax      = -3 // KIP-734
 	timestampLocal    = -4 // KIP-405: without tiered storage the same as earliest
+	timestampTiered   = -5 // KIP-1005: without tiered storage nothing
 )
 
 func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
@@ -291,6 +311,10 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	case p.Timestamp == timestampEarliest || p.Timestamp == timestampLocal:
 		rp.Offset, rp.LeaderEpoch = l.start, l.epochAt(l.start)
 		return 0
+	case p.Timestamp == timestampTiered:
+		return 0
+	case p.Timestamp < timestampTiered:
+		return codeInvalidRequest
 	case !settled && req.GetVersion() >= 5:
 		return codeOffsetNotAvailable
 	case !settled:
@@ -308,13 +332,18 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	} else {
 		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= p.Timestamp })
 	}
-	if i == len(l.entries) || l.entries[i].b.last >= end {
-		return 0
+	for ; i < len(l.entries) && l.entries[i].b.last < end; i++ {
+		bt, err := b.n.w.spool.loaded(l.entries[i].b)
+		if err != nil {
+			return codeStorage
+		}
+		// Where the log begins inside a batch, what the time index points at may be
+		// deleted: then the next batch has it.
+		if offset, at, ok := bt.findTime(&b.n.w.codec, p.Timestamp, l.start); ok {
+			rp.Offset, rp.Timestamp, rp.LeaderEpoch = offset, at, bt.epoch
+			return 0
+		}
 	}
-	bt := l.entries[i].b
-	rp.Offset, rp.Timestamp = bt.findTime(p.Timestamp)
-	rp.Offset = max(rp.Offset, l.start)
-	rp.LeaderEpoch = bt.epoch
 	return 0
 }
 

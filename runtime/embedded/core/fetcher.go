@@ -147,7 +147,7 @@ func (a *replicaFetchAnswer) size() int {
 	for _, p := range a.partitions {
 		n += 40
 		for _, b := range p.batches {
-			n += len(b.data)
+			n += b.size()
 		}
 	}
 	return n
@@ -210,8 +210,12 @@ func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 	s.news = nil
 	for i, item := range news {
 		r := item.r
-		item.f.queued = false
 		p := s.partitions[r.key]
+		if p != nil && r.leading && r.remotes[s.from] == item.f && item.f.session == s && r.holdsBack(item.f) {
+			s.news = append(s.news, item) // with the next fetch perhaps
+			continue
+		}
+		item.f.queued = false
 		if p == nil || !r.leading || r.remotes[s.from] != item.f || item.f.session != s {
 			continue
 		}
@@ -220,6 +224,7 @@ func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 			continue
 		}
 		room -= size
+		r.sent(size)
 		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start, batches: batches})
 		if room <= 0 {
 			s.news = append(s.news, news[i+1:]...)
@@ -415,6 +420,13 @@ func (f *fetcher) take(p *replicaFetchNews) {
 		r.receive(p)
 		if len(p.batches) > 0 {
 			f.changed[p.key] = true
+			size := 0
+			for _, b := range p.batches {
+				size += b.size()
+			}
+			if r.taken(size) {
+				f.pause(r, f.b.n.cfg.replicaFetchWait)
+			}
 		}
 	}
 }
@@ -501,9 +513,10 @@ func (r *replica) truncateTo(offset int64) {
 func (r *replica) receive(p *replicaFetchNews) {
 	now := r.b.n.w.now
 	for _, b := range p.batches {
-		if b.base != r.log.next {
-			break
+		if b.base < r.log.next || b.freed() {
+			break // a compacted log has gaps, but never goes back
 		}
+		r.roll(b)
 		r.log.append(now, b)
 	}
 	if len(p.batches) > 0 {

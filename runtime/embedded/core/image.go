@@ -55,6 +55,12 @@ type (
 		value    *string // nil removes
 	}
 	producerIDsRecord struct{ next int64 }
+	aclRecord         struct{ acl acl }
+	removeACLRecord   struct{ acl acl }
+	scramRecord       struct {
+		key        scramKey
+		credential *scramCredential // nil removes
+	}
 )
 
 // configResource is a broker (kind 4, name "" for the cluster default) or a topic (kind 2).
@@ -95,6 +101,8 @@ type image struct {
 	names       map[topicID]string
 	configs     map[configResource]map[string]string
 	nextPID     int64
+	acls        []acl // sorted
+	scram       map[scramKey]*scramCredential
 	sortedNames []string // nil when stale
 }
 
@@ -105,7 +113,7 @@ func newImage() *image {
 		topics:  map[string]*topicImage{},
 		names:   map[topicID]string{},
 		configs: map[configResource]map[string]string{},
-		nextPID: 0,
+		scram:   map[scramKey]*scramCredential{},
 	}
 }
 
@@ -114,6 +122,8 @@ func (m *image) clone() *image {
 	c := *m
 	c.brokers = maps.Clone(m.brokers)
 	c.names = maps.Clone(m.names)
+	c.acls = slices.Clone(m.acls)
+	c.scram = maps.Clone(m.scram)
 	c.topics = make(map[string]*topicImage, len(m.topics))
 	for name, t := range m.topics {
 		c.topics[name] = &topicImage{name: t.name, id: t.id, partitions: slices.Clone(t.partitions)}
@@ -185,6 +195,20 @@ func (m *image) apply(offset int64, rec any, d *delta) {
 		d.configs[r.resource] = true
 	case *producerIDsRecord:
 		m.nextPID = r.next
+	case *aclRecord:
+		if i, there := slices.BinarySearchFunc(m.acls, r.acl, acl.compare); !there {
+			m.acls = slices.Insert(m.acls, i, r.acl)
+		}
+	case *removeACLRecord:
+		if i, there := slices.BinarySearchFunc(m.acls, r.acl, acl.compare); there {
+			m.acls = slices.Delete(m.acls, i, i+1)
+		}
+	case *scramRecord:
+		if r.credential == nil {
+			delete(m.scram, r.key)
+		} else {
+			m.scram[r.key] = r.credential
+		}
 	}
 }
 

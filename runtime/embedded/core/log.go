@@ -58,10 +58,18 @@ type batch struct {
 	sequence      int32
 	count         int32
 	attributes    int16
+
+	stored  *stored // where the bytes are when data is nil
+	holders int     // logs that hold it
+	// horizon is when its tombstones may go; 0 before they were first met.
+	horizon time.Duration
 }
 
 // lastSequence wraps as Kafka's sequence numbers do.
-func (b *batch) lastSequence() int32 { return addSequence(b.sequence, b.count-1) }
+// A compacted batch has fewer records than sequence numbers.
+func (b *batch) lastSequence() int32 {
+	return addSequence(b.sequence, max(b.count-1, int32(b.last-b.base)))
+}
 
 func addSequence(seq, n int32) int32 {
 	return int32((int64(seq) + int64(n)) & 0x7fffffff)
@@ -195,34 +203,6 @@ func (b *batch) groupRecords() []GroupRecord {
 	return out
 }
 
-// findTime is the offset and time of the first record at or after ms; a special time (-3)
-// asks for the record with the largest. Kafka unpacks compressed batches for this; here
-// they are answered with their first offset and largest time, so a reader begins a few
-// records early.
-func (b *batch) findTime(ms int64) (offset, at int64) {
-	if ms < 0 {
-		ms = b.maxTime
-	}
-	if b.attributes&(7|attrLogAppendTime) != 0 {
-		return b.base, b.maxTime
-	}
-	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
-	data := b.data[batchHeader:]
-	for i := range int64(b.count) {
-		n, size := binary.Varint(data)
-		if size <= 0 || n < 1 || n > int64(len(data)-size) {
-			break
-		}
-		// After the length: one byte of attributes, then the time delta.
-		delta, _ := binary.Varint(data[size+1 : size+int(n)])
-		if first+delta >= ms {
-			return b.base + i, first + delta
-		}
-		data = data[size+int(n):]
-	}
-	return b.base, b.maxTime
-}
-
 type logEntry struct {
 	b  *batch
 	at time.Duration // when this replica wrote it
@@ -251,17 +231,30 @@ type partitionLog struct {
 	txns       txnIndex
 	// maxTimes[i] is the largest timestamp of entries[0..i], the time index.
 	maxTimes []int64
+	segments []segment
+	cleaned  int64  // everything below has been compacted
+	spool    *spool // nil for logs that stay in memory
 }
 
-func newPartitionLog(id topicID) *partitionLog {
-	return &partitionLog{topicID: id, producers: map[int64]*producerState{}}
+func newPartitionLog(id topicID, s *spool) *partitionLog {
+	return &partitionLog{topicID: id, producers: map[int64]*producerState{}, spool: s}
+}
+
+// remove lets go of everything that the log holds.
+func (l *partitionLog) remove() {
+	for _, e := range l.entries {
+		l.spool.drop(e.b)
+	}
+	l.entries = nil
 }
 
 // append adds a batch that has its offset. The caller has checked that it follows.
 func (l *partitionLog) append(now time.Duration, b *batch) {
+	l.spool.hold(b)
+	l.extend(now, b)
 	l.entries = append(l.entries, logEntry{b, now})
 	l.next = b.last + 1
-	l.size += int64(len(b.data))
+	l.size += int64(b.size())
 	if len(l.epochs) == 0 || l.epochs[len(l.epochs)-1].epoch < b.epoch {
 		l.epochs = append(l.epochs, epochStart{b.epoch, b.base})
 	}
@@ -308,7 +301,8 @@ func (l *partitionLog) truncate(offset int64) {
 	}
 	i := l.find(offset)
 	for _, e := range l.entries[i:] {
-		l.size -= int64(len(e.b.data))
+		l.size -= int64(e.b.size())
+		l.spool.drop(e.b)
 	}
 	if i < len(l.entries) {
 		l.next = max(l.entries[i].b.base, l.start)
@@ -323,13 +317,16 @@ func (l *partitionLog) truncate(offset int64) {
 	}
 	l.flushed = min(l.flushed, l.next)
 	l.checkpoint = min(l.checkpoint, l.next)
+	l.cleaned = min(l.cleaned, l.next)
+	l.recount()
 	l.rebuildProducers()
 }
 
 // reset empties the log and lets it begin at an offset: a follower that is behind its
 // leader's log start.
 func (l *partitionLog) reset(offset int64) {
-	*l = partitionLog{topicID: l.topicID, start: offset, next: offset, flushed: offset, checkpoint: offset, producers: map[int64]*producerState{}, lastFlush: l.lastFlush}
+	l.remove()
+	*l = partitionLog{topicID: l.topicID, spool: l.spool, start: offset, next: offset, flushed: offset, checkpoint: offset, producers: map[int64]*producerState{}, lastFlush: l.lastFlush}
 }
 
 // advanceStart moves the log start offset and drops batches that lie wholly before it.
@@ -340,12 +337,14 @@ func (l *partitionLog) advanceStart(offset int64) {
 	l.start = offset
 	i := 0
 	for i < len(l.entries) && l.entries[i].b.last < offset {
-		l.size -= int64(len(l.entries[i].b.data))
+		l.size -= int64(l.entries[i].b.size())
+		l.spool.drop(l.entries[i].b)
 		i++
 	}
 	if i > 0 {
 		l.entries = slices.Clone(l.entries[i:])
 		l.maxTimes = slices.Clone(l.maxTimes[i:])
+		l.recount()
 	}
 	l.next = max(l.next, offset)
 	l.txns.dropBefore(offset)
@@ -403,11 +402,11 @@ func (l *partitionLog) read(offset, limit int64, maxBytes int, minOne bool) (bat
 		if b.last >= limit {
 			break
 		}
-		if size+len(b.data) > maxBytes && (len(batches) > 0 || !minOne) {
+		if size+b.size() > maxBytes && (len(batches) > 0 || !minOne) {
 			break
 		}
 		batches = append(batches, b)
-		size += len(b.data)
+		size += b.size()
 	}
 	return batches, size
 }
@@ -419,7 +418,7 @@ func (l *partitionLog) bytesFrom(offset, limit int64, enough int) int {
 		if l.entries[i].b.last >= limit {
 			break
 		}
-		n += len(l.entries[i].b.data)
+		n += l.entries[i].b.size()
 	}
 	return n
 }

@@ -50,21 +50,22 @@ func (b *broker) randomAlive() int32 {
 
 func (b *broker) metadata(from ClientConn, req *kmsg.MetadataRequest, reply func(kmsg.Response)) {
 	m := b.image()
-	resp := req.ResponseKind().(*kmsg.MetadataResponse)
-	resp.ClusterID = kmsg.StringPtr(b.n.w.opts.ClusterID)
-	resp.ControllerID = b.randomAlive()
-	resp.AuthorizedOperations = noOperations
-	for _, id := range m.aliveBrokers() {
-		nb := kmsg.NewMetadataResponseBroker()
-		nb.NodeID = id
-		nb.Host, nb.Port = b.n.w.opts.Address(from.Listener, id)
-		nb.Rack = b.rackOf(id)
-		resp.Brokers = append(resp.Brokers, nb)
+	resp := b.metadataFrame(req)
+	resp.Brokers = b.aliveAddresses(from)
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = b.operations(from, onCluster, clusterName)
+	}
+	describe := func(t *topicImage) kmsg.MetadataResponseTopic {
+		rt := b.describeTopic(t)
+		if req.IncludeTopicAuthorizedOperations {
+			rt.AuthorizedOperations = b.operations(from, onTopic, t.name)
+		}
+		return rt
 	}
 	// nil means all, except that before version 1 an empty list did.
 	if req.Topics == nil || req.GetVersion() == 0 && len(req.Topics) == 0 {
 		for _, name := range m.topicNames() {
-			resp.Topics = append(resp.Topics, b.describeTopic(m.topics[name]))
+			resp.Topics = append(resp.Topics, describe(m.topics[name]))
 		}
 		reply(resp)
 		return
@@ -81,17 +82,16 @@ func (b *broker) metadata(from ClientConn, req *kmsg.MetadataRequest, reply func
 			continue
 		}
 		if topic := m.topics[name]; topic != nil {
-			resp.Topics = append(resp.Topics, b.describeTopic(topic))
+			resp.Topics = append(resp.Topics, describe(topic))
 			continue
 		}
 		rt := kmsg.NewMetadataResponseTopic()
 		rt.Topic, rt.ErrorCode, rt.AuthorizedOperations = kmsg.StringPtr(name), codeUnknownTopicOrPartition, noOperations
 		rt.IsInternal = internalTopic(name)
-		auto, _, _ := m.brokerConfig(b.n.cfg, b.n.id, "auto.create.topics.enable")
 		switch {
 		case badTopicName(name) != "":
 			rt.ErrorCode = codeInvalidTopic
-		case (req.AllowAutoTopicCreation || req.GetVersion() < 4) && strings.EqualFold(auto, "true"):
+		case b.wouldCreate(req):
 			create = append(create, name)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -100,6 +100,34 @@ func (b *broker) metadata(from ClientConn, req *kmsg.MetadataRequest, reply func
 		b.autoCreate(name)
 	}
 	reply(resp)
+}
+
+// metadataFrame is an answer without brokers and topics.
+func (b *broker) metadataFrame(req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	resp.ClusterID = kmsg.StringPtr(b.n.w.opts.ClusterID)
+	resp.ControllerID = b.randomAlive()
+	resp.AuthorizedOperations = noOperations
+	return resp
+}
+
+// aliveAddresses are the brokers that are not fenced, as a client's listener reaches them.
+func (b *broker) aliveAddresses(from ClientConn) []kmsg.MetadataResponseBroker {
+	var out []kmsg.MetadataResponseBroker
+	for _, id := range b.image().aliveBrokers() {
+		nb := kmsg.NewMetadataResponseBroker()
+		nb.NodeID = id
+		nb.Host, nb.Port = b.n.w.opts.Address(from.Listener, id)
+		nb.Rack = b.rackOf(id)
+		out = append(out, nb)
+	}
+	return out
+}
+
+// wouldCreate: the request and auto.create.topics.enable let a topic be made that is named.
+func (b *broker) wouldCreate(req *kmsg.MetadataRequest) bool {
+	auto, _, _ := b.image().brokerConfig(b.n.cfg, b.n.id, "auto.create.topics.enable")
+	return (req.AllowAutoTopicCreation || req.GetVersion() < 4) && strings.EqualFold(auto, "true")
 }
 
 func (b *broker) describeTopic(t *topicImage) kmsg.MetadataResponseTopic {
@@ -173,6 +201,9 @@ func (b *broker) describeCluster(from ClientConn, req *kmsg.DescribeClusterReque
 	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
 	resp.ClusterID = b.n.w.opts.ClusterID
 	resp.ClusterAuthorizedOperations = noOperations
+	if req.IncludeClusterAuthorizedOperations {
+		resp.ClusterAuthorizedOperations = b.operations(from, onCluster, clusterName)
+	}
 	resp.ControllerID = b.randomAlive()
 	resp.EndpointType = 1
 	if req.GetVersion() >= 1 && req.EndpointType != 1 {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/codec"
 )
 
 // produceState is a produce request whose partitions are answered one by one.
@@ -155,7 +157,16 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 	case bt.transactional() && req.TransactionID == nil:
 		fail(codeTxnIDAuthorization, "")
 		return
-	case !bt.transactional():
+	}
+	if bt.codec() == codec.Zstd && req.GetVersion() < 7 {
+		fail(codeUnsupportedCompression, "") // KIP-110
+		return
+	}
+	if code, message := bt.checkRecords(&b.n.w.codec, r.rules()); code != 0 {
+		fail(code, message)
+		return
+	}
+	if !bt.transactional() {
 		b.appendProduced(from, s, req, r, bt, part)
 		return
 	}
@@ -196,6 +207,14 @@ func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.Prod
 			b.awaitISR(from, s, req, r, part, duplicate.last+1)
 			return
 		}
+	}
+	if !r.settings.compressAsSent && bt.codec() != r.settings.compression {
+		packed, err := bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel)
+		if err != nil {
+			part.ErrorCode = codeCorruptMessage
+			return
+		}
+		bt = packed
 	}
 	r.append(bt)
 	part.BaseOffset, part.LogStartOffset = bt.base, r.log.start

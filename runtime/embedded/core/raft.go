@@ -5,6 +5,7 @@ package core
 // no pre-vote, so a voter that comes back from a split unseats the leader).
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -82,10 +83,18 @@ type raft struct {
 	rejected     map[int32]bool
 	voterOffsets map[int32]int64 // as leader
 	voterContact map[int32]time.Duration
+	seen         map[int32]*quorumReplica // as leader: who fetches, voters and observers
 	epochStart   int64
 	activated    bool
 	parked       []*parkedRaftFetch
 	commits      []commitWaiter
+}
+
+// quorumReplica is what DescribeQuorum tells of a replica of the metadata log.
+type quorumReplica struct {
+	end               int64
+	fetched, caughtUp time.Duration
+	everCaughtUp      bool
 }
 
 type commitWaiter struct {
@@ -134,7 +143,9 @@ type (
 )
 
 func newRaft(n *node) *raft {
-	return &raft{n: n, disk: &n.disk.raft, leaderID: -1, image: newImage()}
+	m := newImage()
+	maps.Copy(m.scram, n.w.formatted)
+	return &raft{n: n, disk: &n.disk.raft, leaderID: -1, image: m}
 }
 
 func (r *raft) end() int64 { return int64(len(r.disk.log)) }
@@ -319,6 +330,7 @@ func (r *raft) toLeader() {
 	r.fetchSerial++
 	r.voterOffsets = map[int32]int64{}
 	r.voterContact = map[int32]time.Duration{}
+	r.seen = map[int32]*quorumReplica{}
 	for _, v := range r.n.w.voters {
 		r.voterContact[v] = r.n.w.now
 	}

@@ -110,6 +110,15 @@ func (r *raft) handleFetch(m *raftFetch, respond func(any, int)) {
 		respond(&raftFetchAnswer{epoch: r.disk.epoch, leader: r.n.id, diverges: true, truncateTo: to}, 100)
 		return
 	}
+	seen := r.seen[m.from]
+	if seen == nil {
+		seen = &quorumReplica{}
+		r.seen[m.from] = seen
+	}
+	seen.end, seen.fetched = m.offset, r.n.w.now
+	if m.offset == r.end() {
+		seen.caughtUp, seen.everCaughtUp = r.n.w.now, true
+	}
 	if m.voter {
 		r.voterContact[m.from] = r.n.w.now
 		if m.offset > r.voterOffsets[m.from] {

@@ -185,6 +185,7 @@ func (r *replica) append(b *batch) {
 		b.stampAppendTime(r.b.n.w.wallMillis(now))
 	}
 	b.assign(r.log.next, r.epoch)
+	r.roll(b)
 	r.log.append(now, b)
 	r.log.flush(now, r.settings)
 	for _, id := range r.state.Replicas {

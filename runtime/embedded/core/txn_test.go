@@ -197,7 +197,7 @@ func filter(p kmsg.FetchResponseTopicPartition, isolation int8) (out []int64, ne
 			delete(aborted, b.producerID)
 		case isolation == readCommitted && b.transactional() && aborted[b.producerID]:
 		default:
-			l := newPartitionLog(topicID{})
+			l := newPartitionLog(topicID{}, nil)
 			l.entries = append(l.entries, logEntry{b: b})
 			out = append(out, values(l)...)
 		}

@@ -14,7 +14,7 @@ import (
 // plain record, "c1" and "a1" the markers that commit and abort.
 func txnLogOf(t *testing.T, steps ...string) *partitionLog {
 	t.Helper()
-	l := newPartitionLog(topicID{})
+	l := newPartitionLog(topicID{}, nil)
 	seq := map[int64]int32{}
 	for _, step := range steps {
 		var b *batch

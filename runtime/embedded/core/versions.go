@@ -11,12 +11,13 @@ import (
 type APIVersion struct{ Key, Min, Max int16 }
 
 // apiVersions lists what the brokers answer, by key. Versions before those that speak
-// v2 record batches are left out, as Kafka 4 leaves them out (KIP-896).
+// v2 record batches are left out, as Kafka 4 leaves them out (KIP-896); except that librdkafka
+// takes compression for unsupported where Produce 0 is not listed (KAFKA-18659).
 func apiVersions() []APIVersion {
 	return []APIVersion{
-		{int16(kmsg.Produce), 3, 11},
-		{int16(kmsg.Fetch), 4, 16},
-		{int16(kmsg.ListOffsets), 1, 7},
+		{int16(kmsg.Produce), 0, 11},
+		{int16(kmsg.Fetch), 4, 17},
+		{int16(kmsg.ListOffsets), 1, 9},
 		{int16(kmsg.Metadata), 0, 12},
 		{int16(kmsg.OffsetCommit), 2, 9},
 		{int16(kmsg.OffsetFetch), 1, 9},
@@ -26,7 +27,8 @@ func apiVersions() []APIVersion {
 		{int16(kmsg.LeaveGroup), 0, 5},
 		{int16(kmsg.SyncGroup), 0, 5},
 		{int16(kmsg.DescribeGroups), 0, 5},
-		{int16(kmsg.ListGroups), 0, 4},
+		{int16(kmsg.ListGroups), 0, 5},
+		{int16(kmsg.SASLHandshake), 0, 1},
 		{int16(kmsg.ApiVersions), 0, 4},
 		{int16(kmsg.CreateTopics), 2, 7},
 		{int16(kmsg.DeleteTopics), 1, 6},
@@ -38,8 +40,14 @@ func apiVersions() []APIVersion {
 		{int16(kmsg.EndTxn), 0, 4},
 		{int16(kmsg.WriteTxnMarkers), 0, 1},
 		{int16(kmsg.TxnOffsetCommit), 0, 4},
+		{int16(kmsg.DescribeACLs), 0, 3},
+		{int16(kmsg.CreateACLs), 0, 3},
+		{int16(kmsg.DeleteACLs), 0, 3},
 		{int16(kmsg.DescribeConfigs), 1, 4},
 		{int16(kmsg.AlterConfigs), 0, 2},
+		{int16(kmsg.AlterReplicaLogDirs), 0, 2},
+		{int16(kmsg.DescribeLogDirs), 0, 4},
+		{int16(kmsg.SASLAuthenticate), 0, 2},
 		{int16(kmsg.CreatePartitions), 0, 3},
 		{int16(kmsg.DeleteGroups), 0, 2},
 		{int16(kmsg.ElectLeaders), 0, 2},
@@ -47,10 +55,15 @@ func apiVersions() []APIVersion {
 		{int16(kmsg.AlterPartitionAssignments), 0, 0},
 		{int16(kmsg.ListPartitionReassignments), 0, 0},
 		{int16(kmsg.OffsetDelete), 0, 0},
+		{int16(kmsg.DescribeClientQuotas), 0, 1},
+		{int16(kmsg.DescribeUserSCRAMCredentials), 0, 0},
+		{int16(kmsg.AlterUserSCRAMCredentials), 0, 0},
+		{int16(kmsg.DescribeQuorum), 0, 1},
 		{int16(kmsg.DescribeCluster), 0, 1},
 		{int16(kmsg.DescribeProducers), 0, 0},
 		{int16(kmsg.DescribeTransactions), 0, 0},
 		{int16(kmsg.ListTransactions), 0, 1},
+		{int16(kmsg.DescribeTopicPartitions), 0, 0},
 	}
 }
 
@@ -90,6 +103,15 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 	if v := req.GetVersion(); !ok || (v < lowest || v > highest) && req.Key() != int16(kmsg.ApiVersions) {
 		reply(unsupported(req))
 		return
+	}
+	if b.authenticate(&from, req, reply) {
+		return
+	}
+	if b.authorizing() {
+		var ok bool
+		if req, reply, ok = b.authorize(from, req, reply); !ok {
+			return
+		}
 	}
 	if isGroupRequest(req.Key()) {
 		if !b.answersGroup(req.Key()) {
@@ -137,6 +159,20 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 		reply(b.describeConfigs(r))
 	case *kmsg.DeleteRecordsRequest:
 		b.deleteRecords(r, reply)
+	case *kmsg.DescribeACLsRequest:
+		reply(b.describeACLs(r))
+	case *kmsg.DescribeLogDirsRequest:
+		reply(b.describeLogDirs(r))
+	case *kmsg.AlterReplicaLogDirsRequest:
+		reply(b.alterReplicaLogDirs(r))
+	case *kmsg.DescribeTopicPartitionsRequest:
+		reply(b.describeTopicPartitions(from, r))
+	case *kmsg.DescribeUserSCRAMCredentialsRequest:
+		reply(b.describeSCRAM(r))
+	case *kmsg.DescribeClientQuotasRequest:
+		reply(describeClientQuotas(r))
+	case *kmsg.CreateACLsRequest, *kmsg.DeleteACLsRequest, *kmsg.AlterUserSCRAMCredentialsRequest, *kmsg.DescribeQuorumRequest:
+		b.forward(req, reply)
 	case *kmsg.CreateTopicsRequest, *kmsg.DeleteTopicsRequest, *kmsg.CreatePartitionsRequest, *kmsg.AlterConfigsRequest,
 		*kmsg.IncrementalAlterConfigsRequest, *kmsg.ElectLeadersRequest, *kmsg.AlterPartitionAssignmentsRequest, *kmsg.ListPartitionReassignmentsRequest:
 		b.forward(req, reply)
@@ -161,5 +197,6 @@ func (b *broker) answerVersions(r *kmsg.ApiVersionsRequest) kmsg.Response {
 		k.ApiKey, k.MinVersion, k.MaxVersion = v.Key, v.Min, v.Max
 		resp.ApiKeys = append(resp.ApiKeys, k)
 	}
+	b.features(resp)
 	return resp
 }

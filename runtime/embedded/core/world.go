@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/codec"
 )
 
 // World is one cluster: its nodes, their disks, and the network between them.
@@ -31,6 +33,10 @@ type World struct {
 	busy      map[[2]int32]time.Duration // when a path with limited bandwidth is free again
 	voters    []int32
 	brokers   []int32
+	codec     codec.Codec
+	spool     spool
+	// formatted are the SCRAM credentials that every node finds when it starts.
+	formatted map[scramKey]*scramCredential
 }
 
 // node is a machine with a process on it. What is under "disk" outlives the process.
@@ -69,6 +75,22 @@ type node struct {
 type disk struct {
 	raft raftDisk
 	logs map[partitionKey]*partitionLog
+}
+
+// remove deletes a log, if it is there.
+func (d *disk) remove(key partitionKey) {
+	if l := d.logs[key]; l != nil {
+		l.remove()
+		delete(d.logs, key)
+	}
+}
+
+// spoolFor is where the batches of a topic's logs may be put.
+func (w *World) spoolFor(topic string) *spool {
+	if internalTopic(topic) {
+		return nil
+	}
+	return &w.spool
 }
 
 type event struct {
@@ -143,6 +165,16 @@ func New(opts Options) (*World, error) {
 		conns: map[connKey]*conn{},
 		busy:  map[[2]int32]time.Duration{},
 		paths: func(int32, int32) Path { return Path{} },
+	}
+	w.spool.store, w.spool.budget = opts.Store, opts.Memory
+	if w.spool.budget == 0 {
+		w.spool.budget = DefaultMemory
+	}
+	if s := opts.Security; s != nil {
+		var err error
+		if w.formatted, err = w.formatSCRAM(s.SCRAM); err != nil {
+			return nil, err
+		}
 	}
 	add := func(id int32, isBroker, isVoter bool) error {
 		cfg, err := newNodeConfig(opts.Config, opts.PerBroker[id])

@@ -107,6 +107,9 @@ func createTopic(t testing.TB, w *World, via int32, name string, partitions int,
 	settle(t, w)
 }
 
+// testTime is 2026-06-01, younger than any retention in the time of these tests.
+const testTime = 1_780_272_000_000
+
 // makeBatch makes a v2 batch of n records of size bytes each, numbered from first.
 func makeBatch(first int64, n, size int, producerID int64, epoch int16, sequence int32) []byte {
 	var body []byte
@@ -120,6 +123,7 @@ func makeBatch(first int64, n, size int, producerID int64, epoch int16, sequence
 	rb := kmsg.RecordBatch{
 		Length: int32(batchHeader - 12 + len(body)), PartitionLeaderEpoch: -1, Magic: 2, LastOffsetDelta: int32(n - 1),
 		ProducerID: producerID, ProducerEpoch: epoch, FirstSequence: sequence, NumRecords: int32(n), Records: body,
+		FirstTimestamp: testTime, MaxTimestamp: testTime,
 	}
 	data := rb.AppendTo(nil)
 	binary.BigEndian.PutUint32(data[batchCRC:], crc32.Checksum(data[batchAttributes:], castagnoli))

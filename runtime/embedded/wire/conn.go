@@ -113,11 +113,19 @@ func (c *conn) read() {
 	defer c.s.wg.Done()
 	defer close(c.inbound)
 	r := bufio.NewReaderSize(c.sock, 32<<10)
+	tokens := 0 // SASL tokens without header that come next
 	for {
 		frame, err := readFrame(r, c.s.opts.MaxRequest)
 		var req request
-		if err == nil {
-			req, err = decode(frame, c.s.opts.Versions)
+		switch {
+		case err != nil:
+		case tokens > 0:
+			tokens--
+			req = bareToken(frame)
+		default:
+			if req, err = decode(frame, c.s.opts.Versions); err == nil {
+				tokens = bareTokens(req.body)
+			}
 		}
 		switch {
 		case err == nil:
@@ -166,7 +174,7 @@ func (c *conn) serve() {
 		if !ok {
 			return
 		}
-		if resp != nil && !c.write(a.req, resp) {
+		if resp != nil && (refused(a.req, resp) || !c.write(a.req, resp)) {
 			return
 		}
 	}

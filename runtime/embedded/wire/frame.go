@@ -43,7 +43,10 @@ type request struct {
 	// fallback is set for an ApiVersions request newer than ours, which is
 	// answered in version 0 so that the client can step down (KIP-511).
 	fallback bool
-	size     int
+	// token is set for a SASL token without header, as it follows SaslHandshake
+	// version 0; its answer is a bare token too.
+	token bool
+	size  int
 }
 
 // readFrame reads one frame without its length. A frame is believed as it
@@ -135,6 +138,26 @@ func decode(frame []byte, versions Versions) (request, error) {
 	return out, nil
 }
 
+// bareToken makes a request of a SASL token that has no header.
+func bareToken(frame []byte) request {
+	body := kmsg.NewPtrSASLAuthenticateRequest()
+	body.SASLAuthBytes = frame
+	return request{body: body, token: true, size: len(frame) + 4}
+}
+
+// bareTokens is how many tokens without header follow a request: those of one login, after
+// SaslHandshake version 0 (KIP-43).
+func bareTokens(req kmsg.Request) int {
+	h, ok := req.(*kmsg.SASLHandshakeRequest)
+	if !ok || h.Version != 0 {
+		return 0
+	}
+	if h.Mechanism == "PLAIN" {
+		return 1
+	}
+	return 2 // SCRAM: the first message and the proof
+}
+
 // skipTags passes over the tagged fields of a header; none has a meaning yet.
 func skipTags(b []byte) ([]byte, error) {
 	n, used := binary.Uvarint(b)
@@ -165,6 +188,11 @@ func skipTags(b []byte) ([]byte, error) {
 func encode(dst []byte, req request, resp kmsg.Response) []byte {
 	start := len(dst)
 	dst = append(dst, 0, 0, 0, 0)
+	if req.token {
+		dst = append(dst, resp.(*kmsg.SASLAuthenticateResponse).SASLAuthBytes...)
+		binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
+		return dst
+	}
 	dst = binary.BigEndian.AppendUint32(dst, uint32(req.correlation))
 	if req.fallback {
 		resp.SetVersion(0)
@@ -178,6 +206,13 @@ func encode(dst []byte, req request, resp kmsg.Response) []byte {
 	dst = resp.AppendTo(dst)
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
 	return dst
+}
+
+// refused says that an answer cannot be given: a login that fails after SaslHandshake
+// version 0 just ends.
+func refused(req request, resp kmsg.Response) bool {
+	r, ok := resp.(*kmsg.SASLAuthenticateResponse)
+	return ok && req.token && r.ErrorCode != 0
 }
 
 // unanswered says that the protocol has no answer for the request.
