@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // clientFetch is one fetch request, parked until it has enough to tell.
@@ -188,7 +190,7 @@ func (f *clientFetch) answer() {
 				rp.DivergingEpoch.Epoch, rp.DivergingEpoch.EndOffset = d.epoch, d.end
 				continue
 			}
-			batches, size := r.log.read(p.FetchOffset, r.hw, min(room, int(p.PartitionMaxBytes)), first)
+			batches, size := r.log.read(p.FetchOffset, r.readLimit(), min(room, int(p.PartitionMaxBytes)), first)
 			if len(batches) == 0 {
 				continue
 			}
@@ -214,6 +216,14 @@ func (f *clientFetch) answer() {
 		}
 	}
 	f.reply(resp)
+}
+
+// readLimit is the offset that clients read up to.
+func (r *replica) readLimit() int64 {
+	if r.b.without(rules.ReadBelowHighWatermark) {
+		return r.log.next
+	}
+	return r.hw
 }
 
 func (f *clientFetch) nameLeader(key partitionKey, rp *kmsg.FetchResponseTopicPartition, leaders map[int32]bool) {

@@ -86,11 +86,7 @@ func (w *World) Replicas(id int32) []ReplicaState {
 	}
 	var out []ReplicaState
 	for _, key := range sortedKeys(n.broker.replicas) {
-		r := n.broker.replicas[key]
-		out = append(out, ReplicaState{
-			Broker: id, Topic: key.topic, Partition: key.partition, Leader: r.leading, LeaderEpoch: r.epoch,
-			LogStart: r.log.start, LogEnd: r.log.next, HighWatermark: r.hw, Size: r.log.size,
-		})
+		out = append(out, n.broker.replicas[key].observed())
 	}
 	return out
 }

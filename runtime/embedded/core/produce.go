@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // produceState is a produce request whose partitions are answered one by one.
@@ -157,7 +159,7 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		fail(codeInvalidRecord, "Transactions are not supported by this cluster")
 		return
 	}
-	if bt.producerID >= 0 {
+	if bt.producerID >= 0 && !b.without(rules.Sequence) {
 		duplicate, code := r.log.checkSequence(bt)
 		if code != 0 {
 			fail(code, "")
@@ -242,7 +244,7 @@ func (g groupStorage) Append(partition int32, records []GroupRecord, done func(e
 		return
 	}
 	r.append(bt)
-	if r.hw > bt.last {
+	if r.hw > bt.last || b.without(rules.CommitStored) {
 		done(0)
 		return
 	}

@@ -183,17 +183,21 @@ func (w *World) Now() time.Duration { return w.now }
 // Advance processes every event that is due up to now, each at its own time.
 func (w *World) Advance(now time.Duration) {
 	for len(w.queue) > 0 && w.queue[0].at <= now {
-		e := heap.Pop(&w.queue).(event)
-		w.now = max(w.now, e.at)
-		if e.node == nil {
-			e.fn()
-			continue
-		}
-		if e.node.incarnation == e.inc {
-			e.node.run(e.fn)
-		}
+		w.step()
 	}
 	w.now = max(w.now, now)
+}
+
+// step processes the earliest event.
+func (w *World) step() {
+	e := heap.Pop(&w.queue).(event)
+	w.now = max(w.now, e.at)
+	switch {
+	case e.node == nil:
+		e.fn()
+	case e.node.incarnation == e.inc:
+		e.node.run(e.fn)
+	}
 }
 
 // Next is the time of the earliest event, and false when there is none.
@@ -359,6 +363,7 @@ func (w *World) PowerOff(id int32) error {
 	n.down(PoweredOff)
 	for _, key := range sortedKeys(n.disk.logs) {
 		n.disk.logs[key].loseUnflushed(w.now)
+		n.touched(key)
 	}
 	return nil
 }
