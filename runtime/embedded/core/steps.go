@@ -1,23 +1,9 @@
 package core
 
-// This file defines what an explorer needs on top of the World's other methods: one
-// event at a time, what an event may have changed, and the logs as they lie on disks.
+// This file defines what an explorer needs on top of the World's other methods: what
+// an event may have changed, and the logs as they lie on disks.
 
-import (
-	"encoding/binary"
-	"time"
-)
-
-// Step processes the earliest event if it is due by limit, and reports whether there was
-// one. Otherwise it lets time pass up to limit.
-func (w *World) Step(limit time.Duration) bool {
-	if len(w.queue) == 0 || w.queue[0].at > limit {
-		w.now = max(w.now, limit)
-		return false
-	}
-	w.step()
-	return true
-}
+import "encoding/binary"
 
 // touched tells the explorer that a replica has changed.
 func (n *node) touched(key partitionKey) {

@@ -24,21 +24,21 @@ func (v *Violation) Error() string { return fmt.Sprintf("at %v: %s: %s", v.At, v
 
 // The rules, as Violation names them.
 const (
-	RuleOneLeader   = "one leader an epoch"
-	RuleWatermark   = "high-water mark monotone"
-	RuleBounds      = "log start ≤ high-water mark ≤ log end"
-	RuleCommitted   = "committed records stay"
-	RuleInSync      = "in-sync replicas hold what is committed"
-	RuleAcked       = "acknowledged is committed"
-	RuleMinISR      = "acknowledged is on min.insync.replicas brokers"
-	RuleOnce        = "idempotent records once and in order"
-	RuleRead        = "what was read stays"
-	RuleOwner       = "one owner a partition and generation"
-	RuleGeneration  = "old generations commit nothing"
-	RuleOffsets     = "committed offsets never go back by themselves"
-	RuleSettles     = "everything mended settles"
-	RuleSameLogs    = "logs are equal in the end"
-	RuleEveryAnswer = "work goes on in the end"
+	RuleOneLeader  = "one leader an epoch"
+	RuleWatermark  = "high-water mark monotone"
+	RuleBounds     = "log start ≤ high-water mark ≤ log end"
+	RuleCommitted  = "committed records stay"
+	RuleInSync     = "in-sync replicas hold what is committed"
+	RuleAcked      = "acknowledged is committed"
+	RuleMinISR     = "acknowledged is on min.insync.replicas brokers"
+	RuleOnce       = "idempotent records once and in order"
+	RuleRead       = "what was read stays"
+	RuleOwner      = "one owner a partition and generation"
+	RuleGeneration = "old generations commit nothing"
+	RuleOffsets    = "committed offsets never go back by themselves"
+	RuleSettles    = "everything mended settles"
+	RuleSameLogs   = "logs are equal in the end"
+	RuleGoesOn     = "work goes on in the end"
 )
 
 // checker compares the World with what has been seen of it before. Its heart is, for

@@ -74,7 +74,7 @@ func Replay(s Schedule, o Options) (*Violation, Stats, error) {
 const settleWithin = 120 * sec
 
 func (m *sim) play() {
-	if !m.waitFor(func() error { return m.w.Settled() }) {
+	if !m.waitFor(RuleSettles, m.w.Settled) {
 		return
 	}
 	configs := map[string]string{"min.insync.replicas": "2"}
@@ -83,7 +83,7 @@ func (m *sim) play() {
 	}
 	m.ask(1, createTopic(topicName, m.s.Partitions, configs), 10*sec, nothing)
 	m.run(m.now() + sec)
-	if !m.waitFor(func() error { return m.w.Settled() }) {
+	if !m.waitFor(RuleSettles, m.w.Settled) {
 		return
 	}
 	noises := m.startLoad()
@@ -101,23 +101,20 @@ func (m *sim) play() {
 		return
 	}
 	m.act(Action{Verb: Heal})
-	if !m.waitFor(m.mended) {
+	if !m.waitFor(RuleSettles, m.mended) {
 		return
 	}
 	for _, n := range noises {
 		n.stopped = true
 	}
 	// Work must go on now, and then everything come to rest.
-	m.run(m.now() + 6*sec)
-	since := m.now() - 6*sec
-	for _, p := range m.producers {
-		if p.ackedAt < since {
-			m.check.breaks(RuleEveryAnswer, "partition %d: nothing was acknowledged for 6s", p.partition)
-		}
-		p.stopped = true
+	since := m.now()
+	m.run(since + 2*sec)
+	if !m.waitFor(RuleGoesOn, func() error { return m.progress(since) }) {
+		return
 	}
-	if m.s.Members > 0 && !slices.ContainsFunc(m.members, func(c *member) bool { return c.committedAt >= since }) {
-		m.check.breaks(RuleEveryAnswer, "group: nothing was committed for 6s")
+	for _, p := range m.producers {
+		p.stopped = true
 	}
 	for _, r := range m.readers {
 		r.stopped = true
@@ -125,12 +122,25 @@ func (m *sim) play() {
 	for _, c := range m.members {
 		c.stopped = true
 	}
-	m.run(m.now() + 3*sec)
-	m.audit()
+	m.run(m.now() + sec)
+	m.waitFor(RuleSameLogs, m.audit)
 }
 
-// waitFor runs until ok gives nil.
-func (m *sim) waitFor(ok func() error) bool {
+// progress says who has got nothing done since a time.
+func (m *sim) progress(since time.Duration) error {
+	for _, p := range m.producers {
+		if p.ackedAt < since {
+			return fmt.Errorf("partition %d: nothing was acknowledged since %v", p.partition, since)
+		}
+	}
+	if m.s.Members > 0 && !slices.ContainsFunc(m.members, func(c *member) bool { return c.committedAt >= since }) {
+		return fmt.Errorf("group: nothing was committed since %v", since)
+	}
+	return nil
+}
+
+// waitFor runs until ok gives nil; after settleWithin the rule is broken.
+func (m *sim) waitFor(rule string, ok func() error) bool {
 	end := m.now() + settleWithin
 	for m.check.broken == nil {
 		err := ok()
@@ -138,7 +148,7 @@ func (m *sim) waitFor(ok func() error) bool {
 			return true
 		}
 		if m.now() >= end {
-			m.check.breaks(RuleSettles, "not within %v: %v", settleWithin, err)
+			m.check.breaks(rule, "not within %v: %v", settleWithin, err)
 			return false
 		}
 		m.run(m.now() + 100*ms)
@@ -188,33 +198,31 @@ func (m *sim) startLoad() []*noise {
 }
 
 // audit compares the logs in the end.
-func (m *sim) audit() {
+func (m *sim) audit() error {
 	for _, p := range m.check.parts {
-		if !p.known || m.check.broken != nil {
+		if !p.known {
 			continue
 		}
 		leader, ok := m.w.DiskLog(p.state.Leader, p.topic, p.id)
 		if !ok {
-			m.check.breaks(RuleSameLogs, "%s-%d: leader %d has no log", p.topic, p.id, p.state.Leader)
-			continue
+			return fmt.Errorf("%s-%d: leader %d has no log", p.topic, p.id, p.state.Leader)
 		}
 		for _, id := range p.state.Replicas {
 			log, ok := m.w.DiskLog(id, p.topic, p.id)
 			if !ok || log.End() != leader.End() {
-				m.check.breaks(RuleSameLogs, "%s-%d: the logs of brokers %d and %d end differently", p.topic, p.id, p.state.Leader, id)
-				continue
+				return fmt.Errorf("%s-%d: the logs of brokers %d and %d end differently", p.topic, p.id, p.state.Leader, id)
 			}
 			for at := max(log.Start(), leader.Start()); at < log.End(); {
 				a, okA := leader.At(at)
 				b, okB := log.At(at)
 				if !okA || !okB || a.Sum != b.Sum || a.Base != b.Base || a.Epoch != b.Epoch {
-					m.check.breaks(RuleSameLogs, "%s-%d offset %d: the logs of brokers %d and %d differ", p.topic, p.id, at, p.state.Leader, id)
-					break
+					return fmt.Errorf("%s-%d offset %d: the logs of brokers %d and %d differ", p.topic, p.id, at, p.state.Leader, id)
 				}
 				at = a.Last + 1
 			}
 		}
 	}
+	return nil
 }
 
 // Found is a schedule that breaks something.

@@ -3,7 +3,6 @@ package explore
 // This file defines the simulation: one World and its clients under one virtual clock.
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"starfall/runtime/embedded/core"
 	"starfall/runtime/embedded/group"
+	"starfall/runtime/embedded/internal/agenda"
 )
 
 const (
@@ -25,8 +25,7 @@ type sim struct {
 	s     Schedule
 	w     *core.World
 	rng   *rand.Rand
-	own   wakeups // of the clients and the schedule
-	seq   uint64
+	own   agenda.Agenda[func()] // of the clients
 	steps int
 	trace func(string)
 
@@ -53,30 +52,6 @@ type host struct {
 type pending struct {
 	done bool
 	cb   func(kmsg.Response)
-}
-
-type wakeup struct {
-	at  time.Duration
-	seq uint64
-	fn  func()
-}
-
-type wakeups []wakeup
-
-func (q wakeups) Len() int { return len(q) }
-func (q wakeups) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-func (q wakeups) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-
-// Push and Pop belong to heap.Interface.
-func (q *wakeups) Push(x any) { *q = append(*q, x.(wakeup)) }
-func (q *wakeups) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = wakeup{}
-	*q = old[:len(old)-1]
-	return last
 }
 
 // newSim makes a cluster whose timeouts are short, so that half a minute shows what
@@ -171,8 +146,7 @@ func (m *sim) after(d time.Duration, fn func()) {
 	if m.w == nil {
 		return // a node comes up while the World is being made
 	}
-	m.seq++
-	heap.Push(&m.own, wakeup{m.now() + d, m.seq, fn})
+	m.own.Put(m.now()+d, fn)
 }
 
 // settle gives an answer, or nil for none, to who waits for it: at this instant, but
@@ -228,18 +202,20 @@ func (h *host) drop(p *pending) {
 func (m *sim) run(until time.Duration) {
 	for m.check.broken == nil {
 		limit := until
-		if len(m.own) > 0 {
-			limit = min(limit, m.own[0].at)
+		own, ok := m.own.Next()
+		if ok {
+			limit = min(limit, own)
 		}
 		if m.w.Step(limit) {
 			m.steps++
 			m.check.verify()
 			continue
 		}
-		if len(m.own) == 0 || m.own[0].at > until {
+		if !ok || own > until {
 			return
 		}
-		heap.Pop(&m.own).(wakeup).fn()
+		_, fn := m.own.Take()
+		fn()
 		m.check.verify()
 	}
 }
