@@ -71,9 +71,10 @@ type Options struct {
 	OnEvent func(Event)
 	// OnReplica is told, in the middle of a step, that a replica's log, high-water mark or
 	// role has changed; OnCommitted that the active controller has committed a partition's
-	// state, sometimes again and after later ones. Both are for exploration and may be nil.
+	// state, sometimes again and after later ones; active tells whether the metadata that
+	// goes with it allows a broker to lead. Both are for exploration and may be nil.
 	OnReplica   func(broker int32, topic string, partition int32)
-	OnCommitted func(PartitionState)
+	OnCommitted func(p PartitionState, active func(broker int32) bool)
 	// Without leaves rules of the protocol out, for tests of what notices.
 	Without rules.Set
 	// Groups makes the group coordinator of a broker each time its process starts.

@@ -73,7 +73,7 @@ func (r *raft) commit(hw int64) {
 	}
 	if r.n.w.opts.OnCommitted != nil {
 		for _, key := range sortedKeys(d.partitions) {
-			r.n.w.opts.OnCommitted(*r.image.partition(key))
+			r.n.w.opts.OnCommitted(*r.image.partition(key), func(id int32) bool { return r.image.brokers[id].active() })
 		}
 	}
 	if !r.activated && hw > r.epochStart {

@@ -36,6 +36,10 @@ const (
 	RuleOwner      = "one owner a partition and generation"
 	RuleGeneration = "old generations commit nothing"
 	RuleOffsets    = "committed offsets never go back by themselves"
+	RuleController = "one active controller an epoch"
+	RuleFencedJoin = "in-sync replicas are not fenced, but for the last"
+	RuleDeadLeader = "the dead lead nothing"
+	RuleStorm      = "no storm of messages"
 	RuleSettles    = "everything mended settles"
 	RuleSameLogs   = "logs are equal in the end"
 	RuleGoesOn     = "work goes on in the end"
@@ -49,6 +53,9 @@ const (
 //	one leader       a replica leads                           -
 //	watermark        a replica's mark changed                  unclean; over what the partition has lost
 //	committed        a leader's mark changed; a broker leads   unclean; see below
+//	controller       a controller takes office                 -
+//	not fenced       the committed ISR changed                 -
+//	dead leader      every second                              no controller for long enough
 //	in sync          a replica, or the committed ISR changed   unclean; brokers that lost data when power went
 //	acked            a producer gets an answer                 partition has lost data
 //	min ISR          the same                                  power is or was off somewhere
@@ -66,6 +73,14 @@ type checker struct {
 	broken *Violation
 	parts  []*partition // topic "t" by number, then the offsets topic
 	dirty  []dirtyReplica
+
+	controllers map[int32]int32 // quorum epoch → who was the active controller
+	office      struct {        // of the active controller, as far as it gets things committed
+		node   int32
+		since  time.Duration
+		offset int64
+	}
+	downSince []time.Duration // by broker; 0 for those that are not down
 
 	group struct {
 		owners     map[[2]int32]string // generation and partition
@@ -108,7 +123,7 @@ type replica struct {
 }
 
 func newChecker(m *sim) *checker {
-	c := &checker{m: m}
+	c := &checker{m: m, controllers: map[int32]int32{}, downSince: make([]time.Duration, m.s.Brokers)}
 	add := func(topic string, id int) {
 		p := &partition{topic: topic, id: int32(id), leaders: map[int32]int32{}, lostEpoch: -1}
 		for range m.s.Brokers {
@@ -150,20 +165,70 @@ func (c *checker) touch(broker int32, topic string, id int32) {
 
 // committed takes note of a partition's committed state. A controller that takes over
 // says again what is known.
-func (c *checker) committed(s core.PartitionState) {
+func (c *checker) committed(s core.PartitionState, active func(broker int32) bool) {
 	p := c.partition(s.Topic, s.Partition)
 	if p.known && s.PartitionEpoch <= p.state.PartitionEpoch {
 		return
+	}
+	for _, id := range s.ISR {
+		if len(s.ISR) > 1 && !active(id) {
+			c.breaks(RuleFencedJoin, "%s-%d: broker %d is one of %v", p.topic, p.id, id, s.ISR)
+		}
 	}
 	p.state, p.known = s, true
 	c.touch(s.ISR[0], s.Topic, s.Partition)
 }
 
-// restarted forgets what was true of a process.
-func (c *checker) restarted(broker int32) {
+// controller takes note of who becomes the active controller.
+func (c *checker) controller(node, epoch int32) {
+	if other, ok := c.controllers[epoch]; ok && other != node {
+		c.breaks(RuleController, "quorum epoch %d: node %d and node %d", epoch, other, node)
+	}
+	c.controllers[epoch] = node
+}
+
+// deadAfter is how long after a broker's end another must lead: its session, which a new
+// controller begins anew, and some time to write it down.
+const deadAfter = 5 * sec
+
+// watchLeaders looks, every second, for leaders that are dead, while one controller has
+// been getting things committed for long enough to notice.
+func (c *checker) watchLeaders() {
+	c.m.after(sec, c.watchLeaders)
+	now := c.w.Now()
+	node, ok := c.w.ActiveController()
+	var offset int64
+	if ok {
+		offset = c.w.Nodes()[c.m.index(node)].MetadataOffset
+	}
+	if o := &c.office; !ok || node != o.node || offset <= o.offset {
+		o.node, o.since, o.offset = node, now, offset
+		return
+	}
+	c.office.offset = offset
+	if now-c.office.since < deadAfter {
+		return
+	}
+	for _, p := range c.parts {
+		if l := p.state.Leader; p.known && l > 0 && c.downSince[l-1] > 0 && now-c.downSince[l-1] > deadAfter {
+			c.breaks(RuleDeadLeader, "%s-%d: broker %d, down since %v, controller %d in office since %v", p.topic, p.id, l, c.downSince[l-1], node, c.office.since)
+		}
+	}
+}
+
+// started notes that a broker has a process.
+func (c *checker) started(broker int32) {
+	if broker >= 1 && int(broker) <= c.m.s.Brokers {
+		c.downSince[broker-1] = 0
+	}
+}
+
+// ended forgets what was true of a process.
+func (c *checker) ended(broker int32) {
 	if broker < 1 || int(broker) > c.m.s.Brokers {
 		return
 	}
+	c.downSince[broker-1] = c.w.Now()
 	for _, p := range c.parts {
 		p.replicas[broker-1].hw = 0
 		p.replicas[broker-1].led = -1

@@ -188,6 +188,11 @@ func (c *member) ask(req kmsg.Request, timeout time.Duration, cb func(kmsg.Respo
 
 // again looks for the coordinator and joins.
 func (c *member) again() {
+	if len(c.owned) > 0 {
+		// A commit of the generation that is over may still be on its way.
+		id, generation, owned := c.id, c.generation, c.owned
+		c.m.after(time.Duration(c.m.rng.IntN(3000))*ms, func() { c.sendCommit(id, generation, owned, func(bool) {}) })
+	}
 	c.generation, c.owned = -1, nil
 	c.do(200*ms, func() {
 		req := kmsg.NewPtrFindCoordinatorRequest()
@@ -319,34 +324,7 @@ func (c *member) commit() {
 		c.beat()
 		return
 	}
-	req := kmsg.NewPtrOffsetCommitRequest()
-	req.SetVersion(7)
-	req.Group, req.MemberID, req.Generation = groupName, c.id, c.generation
-	t := kmsg.NewOffsetCommitRequestTopic()
-	t.Topic = topicName
-	offsets := make([]int64, len(c.owned))
-	for i, id := range c.owned {
-		p := kmsg.NewOffsetCommitRequestTopicPartition()
-		p.Partition, p.Offset, p.LeaderEpoch = id, c.position[id]+1, -1
-		offsets[i] = p.Offset
-		c.m.check.committing(id, p.Offset)
-		t.Partitions = append(t.Partitions, p)
-	}
-	req.Topics = append(req.Topics, t)
-	generation, owned := c.generation, c.owned
-	c.m.ask(c.coordinator, req, clientTimeout, func(r kmsg.Response) {
-		a, ok := r.(*kmsg.OffsetCommitResponse)
-		good := ok
-		if ok {
-			for i, p := range a.Topics[0].Partitions {
-				if p.ErrorCode != 0 {
-					good = false
-					continue
-				}
-				c.position[owned[i]] = offsets[i]
-				c.m.check.commitAcknowledged(generation, owned[i], offsets[i])
-			}
-		}
+	c.sendCommit(c.id, c.generation, c.owned, func(good bool) {
 		c.do(0, func() {
 			if !good {
 				c.again()
@@ -356,5 +334,42 @@ func (c *member) commit() {
 			c.committedAt = c.m.now()
 			c.beat()
 		})
+	})
+}
+
+// sendCommit commits one offset more than was committed.
+func (c *member) sendCommit(id string, generation int32, owned []int32, done func(good bool)) {
+	if c.coordinator == 0 {
+		done(false)
+		return
+	}
+	req := kmsg.NewPtrOffsetCommitRequest()
+	req.SetVersion(7)
+	req.Group, req.MemberID, req.Generation = groupName, id, generation
+	t := kmsg.NewOffsetCommitRequestTopic()
+	t.Topic = topicName
+	offsets := make([]int64, len(owned))
+	for i, id := range owned {
+		p := kmsg.NewOffsetCommitRequestTopicPartition()
+		p.Partition, p.Offset, p.LeaderEpoch = id, c.position[id]+1, -1
+		offsets[i] = p.Offset
+		c.m.check.committing(id, p.Offset)
+		t.Partitions = append(t.Partitions, p)
+	}
+	req.Topics = append(req.Topics, t)
+	c.m.ask(c.coordinator, req, clientTimeout, func(r kmsg.Response) {
+		a, ok := r.(*kmsg.OffsetCommitResponse)
+		good := ok
+		if ok {
+			for i, p := range a.Topics[0].Partitions {
+				if p.ErrorCode != 0 {
+					good = false
+					continue
+				}
+				c.position[owned[i]] = max(c.position[owned[i]], offsets[i])
+				c.m.check.commitAcknowledged(generation, owned[i], offsets[i])
+			}
+		}
+		done(good)
 	})
 }

@@ -87,16 +87,22 @@ func (m *sim) play() {
 		return
 	}
 	noises := m.startLoad()
+	m.check.watchLeaders()
 	begin := m.now()
 	for _, a := range m.s.Actions {
 		m.run(begin + a.At)
 		if m.check.broken != nil {
 			return
 		}
+		if a.On != "" {
+			m.armed = append(m.armed, a)
+			continue
+		}
 		m.act(a)
 		m.check.verify()
 	}
 	m.run(begin + m.s.For)
+	m.armed = nil
 	if m.check.broken != nil {
 		return
 	}

@@ -43,6 +43,9 @@ func Generate(seed uint64) Schedule {
 	for at < s.For {
 		a := g.action()
 		a.At = at
+		if g.rng.IntN(4) == 0 {
+			a.On = []Trigger{OnISR, OnISR, OnLeader, OnFence, OnJoin}[g.rng.IntN(5)]
+		}
 		s.Actions = append(s.Actions, a)
 		if g.rng.IntN(3) == 0 {
 			at += time.Duration(g.rng.IntN(300)) * ms

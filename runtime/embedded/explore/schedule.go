@@ -53,9 +53,23 @@ const (
 	Freeze   Verb = "freeze"    // group member Node does nothing for Delay
 )
 
-// Action is one thing that is done at a time.
+// Trigger is what an action waits for: the races that matter are a few messages long, and
+// a time alone would hardly ever hit them.
+type Trigger string
+
+// The triggers: what the active controller writes.
+const (
+	OnISR    Trigger = "isr"    // other in-sync replicas
+	OnLeader Trigger = "leader" // another leader
+	OnFence  Trigger = "fence"  // a broker is fenced
+	OnJoin   Trigger = "join"   // a broker is unfenced
+)
+
+// Action is one thing that is done at a time, or, with a trigger, when that happens for
+// the first time from then on.
 type Action struct {
 	At        time.Duration
+	On        Trigger
 	Verb      Verb
 	Node, To  int32
 	Nodes     []int32
@@ -76,23 +90,27 @@ func (s Schedule) String() string {
 
 // String is the action as a line of a schedule.
 func (a Action) String() string {
+	when := a.At.String()
+	if a.On != "" {
+		when += " on " + string(a.On)
+	}
 	switch a.Verb {
 	case Split, Mute:
 		ids := make([]string, len(a.Nodes))
 		for i, id := range a.Nodes {
 			ids[i] = strconv.Itoa(int(id))
 		}
-		return fmt.Sprintf("at %s %s %s", a.At, a.Verb, strings.Join(ids, ","))
+		return fmt.Sprintf("at %s %s %s", when, a.Verb, strings.Join(ids, ","))
 	case Slow:
-		return fmt.Sprintf("at %s slow %d %d %s", a.At, a.Node, a.To, a.Delay)
+		return fmt.Sprintf("at %s slow %d %d %s", when, a.Node, a.To, a.Delay)
 	case Lead:
-		return fmt.Sprintf("at %s lead %d %d", a.At, a.Node, a.Partition)
+		return fmt.Sprintf("at %s lead %d %d", when, a.Node, a.Partition)
 	case Freeze:
-		return fmt.Sprintf("at %s freeze %d %s", a.At, a.Node, a.Delay)
+		return fmt.Sprintf("at %s freeze %d %s", when, a.Node, a.Delay)
 	case Lose, Heal:
-		return fmt.Sprintf("at %s %s", a.At, a.Verb)
+		return fmt.Sprintf("at %s %s", when, a.Verb)
 	}
-	return fmt.Sprintf("at %s %s %d", a.At, a.Verb, a.Node)
+	return fmt.Sprintf("at %s %s %d", when, a.Verb, a.Node)
 }
 
 // Parse reads what String wrote. Blank lines and lines that begin with # are skipped.
@@ -152,8 +170,18 @@ func parseAction(words []string) (a Action, err error) {
 	if a.At, err = time.ParseDuration(words[0]); err != nil {
 		return a, err
 	}
-	a.Verb = Verb(words[1])
-	words = words[2:]
+	words = words[1:]
+	if words[0] == "on" && len(words) > 2 {
+		a.On = Trigger(words[1])
+		switch a.On {
+		case OnISR, OnLeader, OnFence, OnJoin:
+		default:
+			return a, fmt.Errorf("for a trigger: got %s, want isr, leader, fence or join", a.On)
+		}
+		words = words[2:]
+	}
+	a.Verb = Verb(words[0])
+	words = words[1:]
 	id := func(i int) int32 {
 		if i >= len(words) {
 			err = fmt.Errorf("for verb %s: got %d words after it, want more", a.Verb, len(words))

@@ -34,6 +34,8 @@ type sim struct {
 	check *checker
 	conns core.ConnID
 
+	armed []Action // those that wait for their trigger
+
 	producers []*producer
 	readers   []*reader
 	members   []*member
@@ -115,6 +117,18 @@ func (m *sim) event(e core.Event) {
 	if m.trace != nil {
 		m.trace(fmt.Sprintf("%v %s: node %d %s-%d epoch %d in sync %v from %d to %d %s", e.At, e.Kind, e.Node, e.Topic, e.Partition, e.Epoch, e.ISR, e.From, e.To, e.Text))
 	}
+	switch e.Kind {
+	case core.EventISR:
+		m.trigger(OnISR)
+	case core.EventLeader:
+		m.trigger(OnLeader)
+	case core.EventFenced:
+		m.trigger(OnFence)
+	case core.EventUnfenced:
+		m.trigger(OnJoin)
+	case core.EventActiveController:
+		m.check.controller(e.Node, e.Epoch)
+	}
 	if e.Kind != core.EventProcess {
 		return
 	}
@@ -125,9 +139,11 @@ func (m *sim) event(e core.Event) {
 		}
 	}
 	switch h.state {
+	case core.Starting, core.Running:
+		m.check.started(e.Node)
 	case core.Killed, core.Stopped, core.PoweredOff:
 		h.opened = false
-		m.check.restarted(e.Node)
+		m.check.ended(e.Node)
 		calls := h.calls
 		h.calls = nil
 		if h.state == core.PoweredOff {
@@ -137,6 +153,19 @@ func (m *sim) event(e core.Event) {
 			m.settle(p, nil)
 		}
 	}
+}
+
+// trigger carries out the actions that wait for this, when the step is over.
+func (m *sim) trigger(t Trigger) {
+	rest := m.armed[:0]
+	for _, a := range m.armed {
+		if a.On != t {
+			rest = append(rest, a)
+			continue
+		}
+		m.after(0, func() { m.act(a) })
+	}
+	m.armed = rest
 }
 
 func (m *sim) now() time.Duration { return m.w.Now() }
@@ -197,6 +226,10 @@ func (h *host) drop(p *pending) {
 	}
 }
 
+// mostSteps is the number of events after which something goes round in circles. A
+// schedule has some thousands.
+const mostSteps = 200_000
+
 // run lets time pass until the given time, step by step, and checks after each. It
 // ends early when something is broken.
 func (m *sim) run(until time.Duration) {
@@ -207,7 +240,9 @@ func (m *sim) run(until time.Duration) {
 			limit = min(limit, own)
 		}
 		if m.w.Step(limit) {
-			m.steps++
+			if m.steps++; m.steps > mostSteps {
+				m.check.breaks(RuleStorm, "%d events", m.steps)
+			}
 			m.check.verify()
 			continue
 		}
