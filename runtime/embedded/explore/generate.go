@@ -107,6 +107,7 @@ func (g *generator) action() Action {
 		}
 		g.paused[a.Node] = true
 	case Split, Mute:
+		a.Node = 0
 		g.cut = true
 		first := g.rng.IntN(len(g.nodes))
 		for i, id := range g.nodes {
@@ -119,6 +120,7 @@ func (g *generator) action() Action {
 		a.To = g.nodes[g.rng.IntN(len(g.nodes))]
 		a.Delay = time.Duration(1+g.rng.IntN(40)) * 50 * ms
 	case Lose:
+		a.Node = 0
 		g.cut = true
 	case Lead:
 		a.Node = int32(1 + g.rng.IntN(g.s.Brokers))
