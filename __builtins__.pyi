@@ -35,6 +35,8 @@ class _Site: ...
 class _Nodes(Sequence[_Node]):
     def __getitem__(self, index: Any) -> Any: ...
     def __len__(self) -> int: ...
+    def __add__(self, other: Any) -> list[Any]: ...
+    def __radd__(self, other: Any) -> list[Any]: ...
 
 class _JSON:
     def encode(self, x: Any) -> str: ...
@@ -492,8 +494,8 @@ class _Cluster:
     def broker(self, id: int) -> _Node:
         """One broker."""
     @property
-    def brokers(self) -> _Node | _Nodes | Sequence[_Node]:
-        """All brokers; len() and for work on it."""
+    def brokers(self) -> _Nodes:
+        """All brokers. As of a list, there are its length, elements, slices and sums with lists; the first has the id 1."""
     def controller(self) -> _Node:
         """The node that is the active controller when the event fires."""
     @property
@@ -525,7 +527,7 @@ class _Consumer:
         """The broker that coordinates the group when the event fires."""
     @property
     def delay(self) -> _LatencyOfTimeByPartition:
-        """From the moment a record was due to its delivery. Unit: duration. Windows: before, after, during, outside. Bounds: never_below, never_above, at_least, at_most. By: all, partition (the first if not said)."""
+        """From the moment a record was due to its delivery. Unit: duration. Windows: before, after, during, outside. Buckets: a second, or per. Statistics: p50, p90, p99, p999, max (the longest if not said). Bounds: never_below, never_above, at_least, at_most. By: all, partition (the first if not said)."""
     @property
     def duplicates(self) -> _FateByPartition:
         """Deliveries of a record beyond the first under this group. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
@@ -557,7 +559,7 @@ class _Consumer:
         """Delivered records that were never sent, or that definitely failed. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
     @property
     def rate(self) -> _RateByAllMemberPartition:
-        """Records delivered and processed per second. Unit: records per second. Windows: before, after, during, outside, at. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member, partition (the first if not said)."""
+        """Records delivered and processed per second. Unit: records per second. Windows: before, after, during, outside, at. Buckets: a second, or per. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member, partition (the first if not said)."""
     @property
     def rebalances(self) -> _Number:
         """How often the group began a new generation after its first. Unit: count. Windows: before, after, during, outside. Bounds: at_least, at_most, equals, none."""
@@ -591,15 +593,15 @@ class _Producer:
         """Share of records offered more than 100 ms of real time after they were due, for want of machine. Unit: share. Windows: before, after, during, outside. Bounds: at_least, at_most, equals, none."""
     @property
     def latency(self) -> _LatencyOfTimeByPartition:
-        """From the moment a record was due to its acknowledgement. Unit: duration. Windows: before, after, during, outside. Bounds: never_below, never_above, at_least, at_most. By: all, partition (the first if not said)."""
+        """From the moment a record was due to its acknowledgement. Unit: duration. Windows: before, after, during, outside. Buckets: a second, or per. Statistics: p50, p90, p99, p999, max (the longest if not said). Bounds: never_below, never_above, at_least, at_most. By: all, partition (the first if not said)."""
     def member(self, number: int) -> _Member:
         """One client of the producer."""
     @property
     def rate(self) -> _RateByAllMemberPartition:
-        """Records acknowledged per second. Unit: records per second. Windows: before, after, during, outside, at. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member, partition (the first if not said)."""
+        """Records acknowledged per second. Unit: records per second. Windows: before, after, during, outside, at. Buckets: a second, or per. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member, partition (the first if not said)."""
     @property
     def sending(self) -> _RateByAllMember:
-        """Records accepted by the client per second; it falls when the client's buffer is full. Unit: records per second. Windows: before, after, during, outside, at. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member (the first if not said)."""
+        """Records accepted by the client per second; it falls when the client's buffer is full. Unit: records per second. Windows: before, after, during, outside, at. Buckets: a second, or per. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member (the first if not said)."""
     @property
     def stall(self) -> _StallOfTimeByPartition:
         """Longest gap between acknowledgements of a partition while records were due for it. Unit: duration. Windows: before, after, during, outside. Bounds: at_least, at_most, none. By: partition, all (the first if not said)."""
@@ -633,7 +635,7 @@ class _Topic:
     @property
     def partitions(self) -> _Gauge:
         """Number of partitions. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: never_below, never_above, at_least, at_most, equals, none, eventually."""
-    def replicas(self, partition: int = 0) -> _Node | _Nodes | Sequence[_Node]:
+    def replicas(self, partition: int = 0) -> _Nodes:
         """All brokers that hold a replica of a partition when the event fires."""
     @property
     def size(self) -> _GaugeOfBytesByPartition:

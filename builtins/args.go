@@ -129,7 +129,7 @@ func (c *call) match(pos starlark.Tuple, named []starlark.Tuple) []matched {
 		arg := argument{value: v, pos: c.at.pos}
 		c.locate(&arg, c.argExpr(i, ""))
 		if i >= limit && !(limit > 0 && c.word.Params[limit-1].Star) {
-			c.tooMany(i, len(pos), arg)
+			c.tooMany(i, pos, arg)
 			break
 		}
 		to := min(i, limit-1)
@@ -233,17 +233,20 @@ func (c *call) missing(p *Param) {
 
 func signatureHint(w *Word) string { return "it is written " + w.Signature() }
 
-func (c *call) tooMany(i, n int, arg argument) {
+func (c *call) tooMany(i int, pos starlark.Tuple, arg argument) {
 	c.bad = true
 	suggestion := signatureHint(c.word)
 	if i < len(c.word.Params) {
 		suggestion = "say " + c.word.Params[i].Name + " = …"
 	}
-	for ; i < n; i++ {
-		// What is too much would otherwise be reported as unused as well.
-		markUsed(arg.value)
+	// What is too much is neither unused nor missing as well.
+	for j := i; j < len(pos); j++ {
+		markUsed(pos[j])
+		if j < len(c.args) {
+			c.args[j].given = true
+		}
 	}
-	c.errorAt(arg.pos, fmt.Sprintf("got %s, want at most %d", plural(n, "positional argument"), c.word.Position), suggestion)
+	c.errorAt(arg.pos, fmt.Sprintf("got %s, want at most %d", plural(len(pos), "positional argument"), c.word.Position), suggestion)
 }
 
 func plural(n int, what string) string {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,7 +82,10 @@ type measure struct {
 	use  *use
 }
 
-var _ starlark.HasAttrs = (*measure)(nil)
+var (
+	_ starlark.HasAttrs = (*measure)(nil)
+	_ starlark.Callable = (*measure)(nil)
+)
 
 func (e *Env) newMeasure(subject plan.Ref, m plan.Measure) starlark.Value {
 	at := e.here()
@@ -90,6 +94,24 @@ func (e *Env) newMeasure(subject plan.Ref, m plan.Measure) starlark.Value {
 		term: plan.Term{Subject: subject, Measure: m.Name},
 		use:  e.newUse(at, "measure", typeOfRef(m.Subject)+"."+m.Name),
 	}
+}
+
+// Name and CallInternal let a mistaken shop.rate() be one error among others.
+func (m *measure) Name() string { return m.m.Name }
+
+// CallInternal records that a measure is not called.
+func (m *measure) CallInternal(*starlark.Thread, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	m.use.used = true
+	m.env.Report(m.env.herePos(), m.m.Name+": got a call of a measure, want it without parentheses", "a window or a bound follows at once: ."+m.last()+"."+factsOf(m.m).bounds[0]+"(…)")
+	return standIn{}, nil
+}
+
+// last is the word that made the measure: its name, or its statistic.
+func (m *measure) last() string {
+	if m.term.Stat != "" {
+		return m.term.Stat
+	}
+	return m.m.Name
 }
 
 // Attr gives the windows and bounds that fit the measure's family.
@@ -139,6 +161,10 @@ func (m *measure) Attr(name string) (starlark.Value, error) {
 
 // hint suggests a word for one that no measure has.
 func (m *measure) hint(name string) string {
+	f := factsOf(m.m)
+	if _, err := strconv.Atoi(strings.TrimPrefix(name, "p")); f.stat && (err == nil || name == "mean" || name == "average" || name == "avg" || name == "median") {
+		return "its statistics are p50 (the median), p90, p99, p999 and max"
+	}
 	if near, ok := spell.Nearest(name, m.AttrNames()); ok {
 		return "did you mean " + near + "?"
 	}
@@ -272,6 +298,28 @@ type claim struct {
 	text string
 	use  *use
 }
+
+var _ starlark.HasAttrs = (*claim)(nil)
+
+// Attr records an error: a claim is finished.
+func (x *claim) Attr(name string) (starlark.Value, error) {
+	if x.env.probing() {
+		return nil, nil
+	}
+	x.use.used = true
+	hint := "expect(…) judges it; no(…), both(…) and either(…) combine claims"
+	if w := x.env.words["measure"][name]; w != nil {
+		hint = "windows and series stand before the bound: shop.stall.during(outage).at_most(\"5s\")"
+		if w.Family == Bounds {
+			hint = "a claim has one bound; two are two claims, or both(a, b)"
+		}
+	}
+	x.env.Report(x.env.herePos(), "claim has no attribute "+name, hint)
+	return standIn{}, nil
+}
+
+// AttrNames is empty.
+func (x *claim) AttrNames() []string { return nil }
 
 func (c *call) newClaim(x plan.Expr, parts ...*claim) starlark.Value {
 	c.env.limit(c.at.pos)
@@ -421,6 +469,12 @@ func (c *call) toClaim(p *Param, a argument) (any, bool) {
 			hint = h
 			c.env.forgive(c.at, a.expr)
 		}
+	}
+	if _, list := a.value.(*starlark.List); list && hint == "" {
+		hint = "say both(a, b), or both(*list)"
+	}
+	if _, isBool := a.value.(starlark.Bool); isBool && hint == "" {
+		hint = "nothing measured is known while the scenario is read; a claim says what must hold: billing.missing.none()"
 	}
 	c.wrong(p, a, "got "+shown(a.value)+", want claim", hint)
 	markUsed(a.value)

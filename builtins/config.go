@@ -4,8 +4,10 @@ package builtins
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -38,6 +40,8 @@ func spoken(scope kafkaconf.Scope, name string) string {
 			"bootstrap.servers": ours, "client.id": ours, "key.serializer": ours, "value.serializer": ours,
 			"acks": `say acks = "all"`, "enable.idempotence": "say idempotent = True", "delivery.timeout.ms": `say timeout = "2m"`,
 			"buffer.memory": `say buffer = "32MB"`, "compression.type": `say compression = "lz4"`,
+			"partitioner.class": `say partitioner = "hash"`,
+			"retries":           `retries go on for as long as the parameter timeout says: timeout = "2m"`,
 		},
 		consumerScope: {
 			"bootstrap.servers": ours, "client.id": ours, "key.deserializer": ours, "value.deserializer": ours,
@@ -86,19 +90,39 @@ func (c *call) settings(param string, scope kafkaconf.Scope, declared bool) map[
 			c.wrong(p, entry, "got "+name+", which has a word of its own", hint)
 			continue
 		}
+		if hint, unmapped := c.env.unmapped(scope, name); unmapped {
+			c.wrong(p, entry, "got "+name+", which the load clients have no equivalent of", hint)
+			continue
+		}
 		value, problem := configValue(e, item[1])
+		hint := ""
 		if problem == "" {
 			if err := e.Check(value); err != nil {
-				problem = err.Error()
+				problem, hint = err.Error(), unitHint(e, value)
 			}
 		}
 		if problem != "" {
-			c.wrong(p, entry, problem, "")
+			c.wrong(p, entry, problem, hint)
 			continue
 		}
 		out[name] = value
 	}
 	return out
+}
+
+// unmapped reports whether a configuration is one of Kafka's client that the
+// load clients cannot be told, and names those that they can.
+func (e *Env) unmapped(scope kafkaconf.Scope, name string) (hint string, unmapped bool) {
+	if e.opts.Clients == nil || scope != producerScope && scope != consumerScope {
+		return "", false
+	}
+	mapped := e.opts.Clients(scope)
+	if slices.Contains(mapped, name) {
+		return "", false
+	}
+	// A name that the language speaks for itself may be mapped as well.
+	mapped = slices.DeleteFunc(slices.Clone(mapped), func(n string) bool { return spoken(scope, n) != "" })
+	return "a " + string(scope) + " takes " + strings.Join(mapped, ", "), true
 }
 
 // elsewhere suggests what an unknown name may have meant.
@@ -114,6 +138,36 @@ func elsewhere(scope kafkaconf.Scope, name string) string {
 	return ""
 }
 
+// unitHint says how a time or size that was written as the language's strings
+// is written for Kafka, whose names carry their units.
+func unitHint(e kafkaconf.Entry, value string) string {
+	if unit := unitOf(e.Unit); unit > 0 {
+		if d, err := parseDuration(value); err == nil && time.Duration(d)%unit == 0 {
+			return fmt.Sprintf("in %s: %d", e.Unit, time.Duration(d)/unit)
+		}
+		return ""
+	}
+	if n, err := parseSize(value); err == nil && e.Unit == kafkaconf.Bytes {
+		return "in bytes: " + trimNumber(n)
+	}
+	return ""
+}
+
+// unitOf is the length of a unit of time, 0 for what is none.
+func unitOf(u kafkaconf.Unit) time.Duration {
+	switch u {
+	case kafkaconf.Milliseconds:
+		return time.Millisecond
+	case kafkaconf.Seconds:
+		return time.Second
+	case kafkaconf.Minutes:
+		return time.Minute
+	case kafkaconf.Hours:
+		return time.Hour
+	}
+	return 0
+}
+
 // configValue writes a value as Kafka's properties have it.
 func configValue(e kafkaconf.Entry, v starlark.Value) (value, problem string) {
 	switch v := v.(type) {
@@ -126,12 +180,8 @@ func configValue(e kafkaconf.Entry, v starlark.Value) (value, problem string) {
 	case starlark.Bool:
 		return strconv.FormatBool(bool(v)), ""
 	case Duration:
-		units := map[kafkaconf.Unit]time.Duration{
-			kafkaconf.Milliseconds: time.Millisecond, kafkaconf.Seconds: time.Second,
-			kafkaconf.Minutes: time.Minute, kafkaconf.Hours: time.Hour,
-		}
-		unit, ok := units[e.Unit]
-		if !ok {
+		unit := unitOf(e.Unit)
+		if unit == 0 {
 			return "", fmt.Sprintf("for config %s: got duration, want %s", e.Name, e.Want())
 		}
 		if time.Duration(v)%unit != 0 {

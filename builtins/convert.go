@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -139,6 +140,8 @@ type moment struct {
 
 var namePattern = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
+var identifier = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]{0,60}$`)
+
 // convert turns an argument into the parameter's Go type, or records why not.
 func (c *call) convert(p *Param, a argument) (any, bool) {
 	switch p.Type {
@@ -198,17 +201,21 @@ func (c *call) mismatch(p *Param, a argument) (any, bool) {
 	return nil, false
 }
 
+const hintHandle = `the handle is what at(…) gives: outage = at("30s", kill(…))`
+
 // hintFor names the usual slip that leads to a value of this type here.
 func hintFor(t Type, v starlark.Value) string {
 	if b, ok := v.(*starlark.Builtin); ok {
 		if b.Receiver() != nil {
-			return "add the parentheses: " + b.Name() + "()"
+			return "add the parentheses: " + b.Name() + calledWith(b)
 		}
 		return b.Name() + " is a word of the language; call it"
 	}
 	switch v := v.(type) {
 	case *thing:
 		switch {
+		case t == TypeMeasure || t == TypeClaim:
+			return v.measureHint()
 		case v.kind == plan.RefCluster && (t == TypeNodes || t == TypeNode || t == TypeNodesOrHit || t == TypePlaces):
 			return "all its nodes are .brokers, one is .broker(1)"
 		case v.kind == plan.RefTopic && (t == TypeNodes || t == TypeNode || t == TypePlaces):
@@ -225,15 +232,91 @@ func hintFor(t Type, v starlark.Value) string {
 			return "a client is ended by crash(…)"
 		}
 	case *action:
-		if t == TypeEvent || t == TypeNodesOrHit {
-			return `the handle is what at(…) gives: outage = at("30s", kill(…))`
+		switch t {
+		case TypeEvent, TypeNodesOrHit, TypeMoment:
+			return hintHandle
+		case TypeInstant:
+			return `the time comes first: at("30s", kill(…))`
 		}
 	case instant:
 		if t == TypeDuration {
 			return "an instant is a moment, not a length"
 		}
+	case starlark.String:
+		switch t {
+		case TypeInt, TypeNumber, TypeRate, TypeBound:
+			return numberIn(string(v))
+		case TypeNode, TypeNodes, TypeNodesOrHit:
+			return hintNode
+		case TypeSite, TypeCluster, TypeTopic, TypeTopics, TypeProducer, TypeConsumer, TypeClient, TypeEvent:
+			if identifier.MatchString(string(v)) {
+				return "a handle is a global, without quotes: " + string(v)
+			}
+		case TypeBool:
+			return "say True or False"
+		}
+	case starlark.Int:
+		switch t {
+		case TypeBool:
+			return "say True or False"
+		case TypeNode, TypeNodes, TypeNodesOrHit:
+			return hintNode
+		}
+	}
+	if t == TypeAction {
+		return "an action is what a verb makes: kill(…), note(\"…\")"
 	}
 	return ""
+}
+
+// measureHint lists what can be said of a thing.
+func (t *thing) measureHint() string {
+	var names []string
+	for name, w := range t.env.words[t.typ] {
+		if w.Family == Measures {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	slices.Sort(names)
+	return "the measures of this " + t.typ + " are " + strings.Join(names, ", ")
+}
+
+const hintNode = "one broker is kafka.broker(1), the leader of a partition orders.leader(partition = 0)"
+
+// numberIn finds the number in a string that stands where one is wanted.
+func numberIn(s string) string {
+	text := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSpace(s), "%"), "/s")
+	n, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsNaN(n) || math.IsInf(n, 0):
+		return ""
+	case strings.Contains(s, "%"):
+		return "a share is a number from 0 to 1: " + trimNumber(n/100)
+	}
+	return "a number has no quotes: " + text
+}
+
+// calledWith writes the parentheses of a method: with something in them where
+// it has parameters.
+func calledWith(b *starlark.Builtin) string {
+	if m, ok := b.Receiver().(*measure); ok {
+		if w := m.env.words["measure"][b.Name()]; w != nil && len(w.Params) > 0 {
+			return "(…)"
+		}
+	}
+	if t, ok := b.Receiver().(*thing); ok {
+		if w := t.env.words[t.typ][b.Name()]; w != nil && len(w.Params) > 0 {
+			p := w.Params[0]
+			if p.Name == "partition" {
+				return "(partition = 0)"
+			}
+			return "(1)"
+		}
+	}
+	return "()"
 }
 
 func (c *call) toString(p *Param, a argument) (any, bool) {
@@ -250,6 +333,9 @@ func (c *call) toString(p *Param, a argument) (any, bool) {
 		suggestion := ""
 		if near, ok := spell.Nearest(s, p.Choices); ok {
 			suggestion = "did you mean " + strconv.Quote(near) + "?"
+		}
+		if p.Type == TypeAcks && s == "-1" { // Kafka's other way to say it
+			suggestion = `did you mean "all"?`
 		}
 		c.wrong(p, a, "got "+quote(s)+", want "+spell.List(quoted(p.Choices)), suggestion)
 		return nil, false

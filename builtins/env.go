@@ -11,6 +11,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"starfall/internal/kafkaconf"
 	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
@@ -33,6 +34,10 @@ type Problem struct {
 type Options struct {
 	Set  map[string]string // parameters by name
 	Seed *int64            // replaces the scenario's seed
+
+	// Clients gives the client configurations that are honoured, sorted; nil
+	// honours all.
+	Clients func(kafkaconf.Scope) []string
 }
 
 // Env collects what one evaluation declares and what is wrong with it. It is
@@ -179,13 +184,17 @@ func (e *Env) typesWith(name string) []string {
 
 // newThing registers a thing under a provisional name, which Finish replaces
 // by the real one wherever it stands in the plan. No name can look like it.
-func (e *Env) newThing(kind plan.RefKind, pos plan.Pos, given string) *thing {
+func (c *call) newThing(kind plan.RefKind) *thing {
+	e := c.env
 	t := &thing{
-		handle: handle{e, typeOfRef(kind)}, kind: kind, pos: pos, given: given,
+		handle: handle{e, typeOfRef(kind)}, kind: kind, pos: c.at.pos, given: c.str("name"),
 		id: "\x00" + strconv.Itoa(len(e.things)),
 	}
+	if v := c.raw("name").value; t.given == "" && v != nil && v != starlark.None {
+		t.lost = true
+	}
 	e.things = append(e.things, t)
-	e.limit(pos)
+	e.limit(c.at.pos)
 	return t
 }
 

@@ -17,6 +17,25 @@ type action struct {
 	use  *use
 }
 
+var _ starlark.HasAttrs = (*action)(nil)
+
+// Attr records an error: only an event has a start and an end.
+func (a *action) Attr(name string) (starlark.Value, error) {
+	if a.env.probing() {
+		return nil, nil
+	}
+	a.use.used = true
+	hint := "an action is done in at, every or when"
+	if a.env.words["event"][name] != nil {
+		hint = hintHandle
+	}
+	a.env.Report(a.env.herePos(), "action has no attribute "+name, hint)
+	return standIn{}, nil
+}
+
+// AttrNames is empty.
+func (a *action) AttrNames() []string { return nil }
+
 // newAction starts an action of the call's verb.
 func (c *call) newAction(verb plan.Verb) *action {
 	c.env.limit(c.at.pos)
@@ -46,7 +65,7 @@ func (c *call) toAction(p *Param, a argument) (any, bool) {
 
 // newEvent declares an event with the call's actions.
 func (c *call) newEvent(tr plan.Trigger) starlark.Value {
-	t := c.env.newThing(plan.RefEvent, c.at.pos, c.str("name"))
+	t := c.newThing(plan.RefEvent)
 	e := plan.Event{Pos: c.at.pos, Name: t.id, Text: c.at.text(), Trigger: tr}
 	list, _ := c.arg("actions").([]any)
 	for _, a := range list {

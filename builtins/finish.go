@@ -147,6 +147,8 @@ func (e *Env) names(globals []Global) map[string]string {
 			name = byGlobal[t]
 		}
 		switch {
+		case name == "" && t.lost:
+			continue
 		case name == "" && t.kind == plan.RefEvent:
 			unnamed = append(unnamed, t)
 			continue

@@ -145,6 +145,12 @@ func measureFacts(m plan.Measure) string {
 	if len(f.windows) > 0 {
 		s += " Windows: " + strings.Join(f.windows, ", ") + "."
 	}
+	if f.per {
+		s += " Buckets: a second, or per."
+	}
+	if f.stat {
+		s += " Statistics: p50, p90, p99, p999, max (the longest if not said)."
+	}
 	s += " Bounds: " + strings.Join(f.bounds, ", ") + "."
 	if len(m.By) > 0 {
 		s += " By: " + strings.Join(m.By, ", ") + " (the first if not said)."

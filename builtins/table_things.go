@@ -113,7 +113,7 @@ func thingWords() []Word {
 				{Name: "buffer", Type: TypeSize, Default: "32MB", In: between(1<<10, 1<<32), Help: "buffer.memory of each member; when it is full, sending waits"},
 				{Name: "compression", Type: TypeString, Choices: []string{"none", "gzip", "snappy", "lz4", "zstd"}, Help: "compression.type"},
 				{Name: "site", Type: TypeSite, Help: "where its members stand"},
-				{Name: "config", Type: TypeConfig, Help: "settings by the Java producer's names"},
+				{Name: "config", Type: TypeConfig, Help: "settings by the Java producer's names, as far as the load clients have them"},
 				nameParam(),
 			},
 			Help:    "Declares load on a topic. Records are due on a schedule, whatever the cluster does; lateness is recorded. A restarted member sends again what was not acknowledged.",
@@ -132,7 +132,7 @@ func thingWords() []Word {
 				{Name: "work", Type: TypeDuration, Default: "0s", Help: "time that a record takes to process"},
 				{Name: "session_timeout", Type: TypeDuration, Default: "45s", Help: "session.timeout.ms: how long a silent member keeps its partitions"},
 				{Name: "site", Type: TypeSite, Help: "where its members stand"},
-				{Name: "config", Type: TypeConfig, Help: "settings by the Java consumer's names"},
+				{Name: "config", Type: TypeConfig, Help: "settings by the Java consumer's names, as far as the load clients have them"},
 				nameParam(),
 			},
 			Help:    "Declares a consumer group.",
@@ -164,7 +164,7 @@ func selectorWords() []Word {
 		},
 		{
 			On: "cluster", Name: "brokers", Kind: Attribute, Family: Selectors, Returns: TypeNodes, value: brokersOf,
-			Help: "All brokers; len() and for work on it.", Example: `[at("%ds" % (30 + b), note("…")) for b in range(len(kafka.brokers))]`,
+			Help: "All brokers. As of a list, there are its length, elements, slices and sums with lists; the first has the id 1.", Example: `at("30s", netsplit(kafka.brokers[:1], kafka.brokers[1:] + [shop], heal_after = "20s"))`,
 		},
 		{
 			On: "cluster", Name: "controller", Kind: Function, Family: Selectors, Returns: TypeNode, run: selectPlain(plan.RefControl),

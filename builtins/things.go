@@ -184,7 +184,7 @@ func (e *Env) checkSet(file string) {
 }
 
 func runSite(c *call) starlark.Value {
-	t := c.env.newThing(plan.RefSite, c.at.pos, c.str("name"))
+	t := c.newThing(plan.RefSite)
 	c.env.plan.Sites = append(c.env.plan.Sites, plan.Site{Pos: c.at.pos, Name: t.id})
 	return t
 }
@@ -201,7 +201,7 @@ func runLink(c *call) starlark.Value {
 }
 
 func runCluster(c *call) starlark.Value {
-	t := c.env.newThing(plan.RefCluster, c.at.pos, c.str("name"))
+	t := c.newThing(plan.RefCluster)
 	t.brokers = c.int("brokers")
 	if v := c.str("version"); c.has("version") && !versionPattern.MatchString(v) {
 		c.wrong(c.param("version"), c.raw("version"), "got "+quote(v)+`, want a Kafka release such as "3.9.1"`, "")
@@ -239,7 +239,7 @@ func runCluster(c *call) starlark.Value {
 }
 
 func runTopic(c *call) starlark.Value {
-	t := c.env.newThing(plan.RefTopic, c.at.pos, c.str("name"))
+	t := c.newThing(plan.RefTopic)
 	placement, _ := c.arg("placement").(map[int][]int32)
 	c.env.plan.Topics = append(c.env.plan.Topics, plan.Topic{
 		Pos: c.at.pos, Name: t.id, Cluster: c.thing("cluster").id,
@@ -257,7 +257,7 @@ func (c *call) siteName() string {
 }
 
 func runProducer(c *call) starlark.Value {
-	t := c.env.newThing(plan.RefProducer, c.at.pos, c.str("name"))
+	t := c.newThing(plan.RefProducer)
 	p := plan.Producer{
 		Pos: c.at.pos, Name: t.id, Topic: c.thing("topic").id,
 		Rate: c.num("rate"), Members: c.int("members"), Acks: c.str("acks"), Idempotent: c.bool("idempotent"),
@@ -270,12 +270,15 @@ func runProducer(c *call) starlark.Value {
 	} else if c.has("rate") && p.Rate == 0 {
 		c.wrong(c.param("rate"), c.raw("rate"), "got 0, want more than 0", "to send nothing, leave the producer out")
 	}
+	if c.has("timeout") && p.Timeout == 0 {
+		c.wrong(c.param("timeout"), c.raw("timeout"), "got 0s, want a longer duration", "")
+	}
 	c.env.plan.Producers = append(c.env.plan.Producers, p)
 	return t
 }
 
 func runConsumer(c *call) starlark.Value {
-	t := c.env.newThing(plan.RefConsumer, c.at.pos, c.str("name"))
+	t := c.newThing(plan.RefConsumer)
 	x := plan.Consumer{
 		Pos: c.at.pos, Name: t.id, Group: c.str("group"), Members: c.int("members"),
 		Start: c.str("start"), Commit: c.str("commit"), CommitEvery: c.dur("commit_every"),
@@ -295,7 +298,7 @@ func runConsumer(c *call) starlark.Value {
 }
 
 func runAlarm(c *call) starlark.Value {
-	t := c.env.newThing(plan.RefAlarm, c.at.pos, c.str("name"))
+	t := c.newThing(plan.RefAlarm)
 	a := plan.Alarm{Pos: c.at.pos, Name: t.id, Lasting: c.dur("lasting"), Log: c.str("log")}
 	if x, ok := c.arg("claim").(*claim); ok {
 		a.Claim, a.Text = x.expr, x.text

@@ -58,6 +58,9 @@ func parseSize(s string) (float64, error) {
 		ok = false
 	}
 	v, err := strconv.ParseFloat(s[:i], 64)
+	if err == nil && s[i:] == "" {
+		return 0, fmt.Errorf("a unit is missing; say %q, with B, KB, MB or GB", s+"B")
+	}
 	if err != nil || !ok || v < 0 || strings.ContainsAny(s[:i], "+eExXpP_") {
 		return 0, errors.New("the units are B, KB, MB and GB, without spaces")
 	}

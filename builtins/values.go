@@ -38,6 +38,7 @@ type thing struct {
 	kind  plan.RefKind
 	id    string // provisional name, see Env.newThing
 	given string // name = in the call
+	lost  bool   // name = was wrong, which has been recorded
 	pos   plan.Pos
 
 	brokers int // of a cluster
@@ -75,7 +76,7 @@ func (s selected) Attr(name string) (starlark.Value, error) { return s.env.attr(
 func (s selected) AttrNames() []string { return s.env.attrNames(s.typ) }
 
 // brokerList is kafka.brokers: as a place or a target it is all brokers, and
-// it can be counted, indexed and looped over.
+// it can be counted, indexed, sliced, looped over and added to a list.
 type brokerList struct {
 	selected
 	count int
@@ -84,7 +85,20 @@ type brokerList struct {
 var (
 	_ starlark.Indexable = brokerList{}
 	_ starlark.Sequence  = brokerList{}
+	_ starlark.Sliceable = brokerList{}
+	_ starlark.HasBinary = brokerList{}
+	_ starlark.Callable  = brokerList{}
 )
+
+// Name and CallInternal let a mistaken kafka.brokers(1) be one error among
+// others.
+func (b brokerList) Name() string { return "brokers" }
+
+// CallInternal records that the brokers are not called.
+func (b brokerList) CallInternal(*starlark.Thread, starlark.Tuple, []starlark.Tuple) (starlark.Value, error) {
+	b.env.Report(b.env.herePos(), "cluster.brokers: got a call, want it without parentheses", "it is all brokers; one is .broker(1)")
+	return standIn{}, nil
+}
 
 // Len is the number of brokers.
 func (b brokerList) Len() int { return b.count }
@@ -95,16 +109,48 @@ func (b brokerList) Index(i int) starlark.Value {
 }
 
 // Iterate goes through the brokers by id.
-func (b brokerList) Iterate() starlark.Iterator {
-	items := make(starlark.Tuple, b.count)
+func (b brokerList) Iterate() starlark.Iterator { return starlark.Tuple(b.nodes()).Iterate() }
+
+func (b brokerList) nodes() []starlark.Value {
+	items := make([]starlark.Value, b.count)
 	for i := range items {
 		items[i] = b.Index(i)
 	}
-	return items.Iterate()
+	return items
+}
+
+// Slice gives a list of some of the brokers.
+func (b brokerList) Slice(start, end, step int) starlark.Value {
+	return starlark.NewList(b.nodes()).Slice(start, end, step)
+}
+
+// Binary is brokers + list and list + brokers, a list.
+func (b brokerList) Binary(op syntax.Token, y starlark.Value, side starlark.Side) (starlark.Value, error) {
+	var other []starlark.Value
+	switch y := y.(type) {
+	case brokerList:
+		other = y.nodes()
+	case *starlark.List:
+		for i := range y.Len() {
+			other = append(other, y.Index(i))
+		}
+	default:
+		return nil, nil
+	}
+	switch {
+	case op != syntax.PLUS:
+		return nil, nil
+	case side == starlark.Right:
+		return starlark.NewList(append(other, b.nodes()...)), nil
+	}
+	return starlark.NewList(append(b.nodes(), other...)), nil
 }
 
 func brokersOf(e *Env, recv starlark.Value) starlark.Value {
 	t := recv.(*thing)
+	if t.brokers == 0 {
+		return standIn{} // how many was wrong, which has been recorded
+	}
 	return brokerList{selected{handle{e, "nodes"}, plan.Ref{Kind: plan.RefBrokers, Name: t.id}}, t.brokers}
 }
 

@@ -28,8 +28,8 @@ func TestPlanned(t *testing.T) {
 			t.Errorf("%s: not in the style of starfall fmt (%v)", x.Name, err)
 		}
 		p, err := interp.Load(x.Name+".star", interp.Options{
-			FS:   FS(),
-			Std:  scenarios.Std(),
+			FS:  FS(),
+			Std: scenarios.Std(),
 			Warn: func(w interp.Problem) {
 				// What is unwise is what an example that fails is about.
 				if x.Verdict == "PASS" {

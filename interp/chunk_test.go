@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"starfall/internal/kafkaconf"
 	"starfall/interp"
 	"starfall/interp/plan"
 	"starfall/scenarios"
@@ -113,11 +114,25 @@ func moduleFS(t testing.TB, scenario string) fs.FS {
 func loadText(t testing.TB, text string, o interp.Options) error {
 	t.Helper()
 	o.FS, o.Std = moduleFS(t, text), scenarios.Std()
+	if o.Clients == nil {
+		o.Clients = mappedClients
+	}
 	if o.Print == nil {
 		o.Print = func(plan.Pos, string) {}
 	}
 	_, err := interp.Load("chunk.star", o)
 	return err
+}
+
+// mappedClients stands for what the load clients honour.
+func mappedClients(scope kafkaconf.Scope) []string {
+	switch scope {
+	case kafkaconf.Producer:
+		return []string{"batch.size", "compression.type", "linger.ms"}
+	case kafkaconf.Consumer:
+		return []string{"fetch.max.wait.ms", "fetch.min.bytes", "max.poll.records"}
+	}
+	return nil
 }
 
 // runChunks gives the text of every problem that the chunks cause.

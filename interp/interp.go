@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"starfall/internal/kafkaconf"
 	"starfall/interp/plan"
 )
 
@@ -31,6 +32,11 @@ type Options struct {
 
 	// Std holds the files of @std//. Nil: load from @std// is an error.
 	Std fs.FS
+
+	// Clients gives the configurations of a producer or consumer that the load
+	// clients honour, sorted; every other one is an error. Nil honours all that
+	// Kafka has.
+	Clients func(kafkaconf.Scope) []string
 
 	// Print gets what the scenario prints, without a newline; nil writes to
 	// standard error.

@@ -18,6 +18,7 @@ import (
 	"go.starlark.net/syntax"
 
 	"starfall/builtins"
+	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
 
@@ -92,7 +93,7 @@ func (l *loader) load(file string) (*plan.Plan, problems) {
 	}
 	defer l.tree.close()
 	l.thread.Print = func(thread *starlark.Thread, text string) { l.print(thread, text) }
-	l.env = builtins.NewEnv(l.thread, builtins.Options{Set: l.opts.Set, Seed: l.opts.Seed})
+	l.env = builtins.NewEnv(l.thread, builtins.Options{Set: l.opts.Set, Seed: l.opts.Seed, Clients: l.opts.Clients})
 	l.words = l.env.Predeclared()
 	guard(l.words)
 
@@ -291,7 +292,7 @@ func (l *loader) loadModule(_ *starlark.Thread, label string) (starlark.StringDi
 	m := &module{failed: true}
 	text, err := l.tree.read(name, l.limits.Source)
 	if err != nil {
-		l.add(pos, "load: "+label+": "+readError(err), "")
+		l.add(pos, "load: "+label+": "+readError(err), l.tree.near(name, label))
 		return nil, errLoad
 	}
 	m.failed = false
@@ -345,7 +346,34 @@ func (l *loader) evalError(err error) {
 		}
 	}
 	message, suggestion := evalHint(ee.Msg, l.words.Has)
+	if m := notFoundPattern.FindStringSubmatch(ee.Msg); m != nil {
+		message, suggestion = l.notInModule(m[1], m[2], pos.File)
+	}
 	l.add(pos, message, suggestion)
+}
+
+// notInModule says what a module has instead of a name that it lacks.
+func (l *loader) notInModule(name, label, from string) (message, suggestion string) {
+	message = "load: " + label + " has no " + name
+	file, err := l.tree.resolve(label, from)
+	m := l.modules[file]
+	if err != nil || m == nil {
+		return message, ""
+	}
+	var has []string
+	for n, v := range m.globals {
+		if v != nil && !strings.HasPrefix(n, "_") {
+			has = append(has, n)
+		}
+	}
+	sort.Strings(has)
+	switch near, ok := spell.Nearest(name, has); {
+	case ok:
+		return message, "did you mean " + near + "?"
+	case len(has) == 0:
+		return message, "it defines no name that can be loaded"
+	}
+	return message, "it has " + strings.Join(has, ", ")
 }
 
 func (l *loader) known(file string) bool {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -199,6 +200,46 @@ expect(billing.lag.eventually(at_least = 5, within = "10s"))
 		if got := *p.Claims[i+1].Expr.Term.Bound; got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
+	}
+}
+
+func TestBrokersAreAList(t *testing.T) {
+	p := mustLoad(t, base+`
+at("10s", pause(kafka.brokers[1:], resume_after = "1s"))
+at("15s", pause(kafka.brokers[::-2], resume_after = "1s"))
+at("20s", netsplit(kafka.brokers[:1], [shop] + kafka.brokers[1:] + [billing], heal_after = "5s"))
+at("30s", netsplit([shop], kafka.brokers + [billing], heal_after = "5s"))
+at("40s", pause(kafka.brokers[:1] + kafka.brokers[2:], resume_after = "1s"))
+at("45s", netsplit(shop, kafka.brokers + kafka.brokers[:0], heal_after = "1s"))
+at("50s", netsplit(shop, [billing] + kafka.brokers, heal_after = "1s"))
+`, interp.Options{})
+	var got []string
+	for _, e := range p.Events {
+		a := e.Actions[0]
+		groups := a.Groups
+		if groups == nil {
+			groups = [][]plan.Ref{a.Targets}
+		}
+		s := string(a.Verb)
+		for _, g := range groups {
+			s += " /"
+			for _, r := range g {
+				s += fmt.Sprintf(" %s%d", r.Name, r.Index)
+			}
+		}
+		got = append(got, s)
+	}
+	want := []string{
+		"pause / kafka2 kafka3",
+		"pause / kafka3 kafka1",
+		"netsplit / kafka1 / shop0 kafka2 kafka3 billing0",
+		"netsplit / shop0 / kafka1 kafka2 kafka3 billing0",
+		"pause / kafka1 kafka3",
+		"netsplit / shop0 / kafka1 kafka2 kafka3",
+		"netsplit / shop0 / billing0 kafka1 kafka2 kafka3",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q,\nwant %q", got, want)
 	}
 }
 

@@ -155,6 +155,8 @@ func syntaxHint(msg, line string) (message, suggestion string) {
 	switch {
 	case strings.Contains(msg, "unterminated"), strings.Contains(msg, "unexpected newline in string"):
 		return msg, `a quote is missing; a text over several lines stands between """`
+	case strings.Contains(msg, "load statement must import"):
+		return msg, `name what to load: load("//lib/faults.star", "rolling")`
 	case strings.Contains(msg, "want ':'"):
 		return msg, "a colon is missing at the end of the line"
 	case strings.Contains(msg, "want ','"), strings.Contains(msg, "want ')'"), strings.Contains(msg, "want ']'"), strings.Contains(msg, "want '}'"):
@@ -208,6 +210,9 @@ func resolverHint(msg string, names []string) (message, suggestion string) {
 		case "s", "seconds", "sec", "minutes", "milliseconds":
 			return "undefined: " + m[1], "the units are ms, second and minute"
 		}
+		// Words of the kind allow, tool or deny are near to some that nobody
+		// mistypes.
+		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == "all" || n == "any" || n == "bool" })
 		if near, ok := spell.Nearest(m[1], slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == m[1] })); ok {
 			return "undefined: " + m[1], "did you mean " + near + "?"
 		}
@@ -252,6 +257,22 @@ func evalHint(msg string, predeclared func(string) bool) (message, suggestion st
 		return "the evaluation does not end: " + msg, "a loop may go on for too long"
 	case strings.Contains(msg, "called recursively"):
 		return msg, "functions cannot call themselves; use a loop"
+	case strings.HasPrefix(msg, "invalid call of non-function"):
+		return msg, "it takes no parentheses"
+	case strings.HasPrefix(msg, "unhandled index operation builtin_function_or_method"):
+		return strings.Replace(msg, "builtin_function_or_method", "function", 1), "a word is called with round brackets: kafka.broker(1), orders.leader(partition = 0)"
+	case strings.HasPrefix(msg, "builtin_function_or_method has no ."):
+		return strings.Replace(msg, "builtin_function_or_method", "function", 1), "the word before it is called: add its parentheses, as in .at_end().none()"
+	case strings.HasPrefix(msg, "nodes index"):
+		return msg, ".brokers counts from 0, and brokers from 1: kafka.broker(1) is kafka.brokers[0]"
+	case strings.Contains(msg, "nodes") && (strings.Contains(msg, "unhandled index operation") || strings.Contains(msg, "not iterable")):
+		return msg, "which nodes they are is known only when the event fires; orders.leader(partition = 0) and orders.follower(partition = 0) name one"
+	case strings.HasPrefix(msg, "cluster value is not iterable"), strings.HasPrefix(msg, "unhandled index operation cluster"):
+		return msg, "its brokers are kafka.brokers"
+	case strings.Contains(msg, "instant") && strings.Contains(msg, "unknown binary op"):
+		return msg, "a moment takes a duration more or less: outage.end + 10 * second; what lies between two is the window .during(a, b)"
+	case strings.HasPrefix(msg, "unknown binary op: claim") && strings.HasSuffix(msg, "claim"):
+		return msg, "claims combine by both(a, b) and either(a, b)"
 	case handlePattern.MatchString(msg):
 		return msg, "nothing measured is known while the scenario is read: claims are said with bounds, such as expect(shop.rate.never_below(800))"
 	case strings.Contains(msg, "string") && strings.Contains(msg, "unknown binary op") && (strings.Contains(msg, "int") || strings.Contains(msg, "float")):
@@ -262,6 +283,8 @@ func evalHint(msg string, predeclared func(string) bool) (message, suggestion st
 	return msg, ""
 }
 
+var notFoundPattern = regexp.MustCompile(`^load: name (\S+) not found in module (\S+)`)
+
 var earlyPattern = regexp.MustCompile(`^(global|local) variable (\w+) referenced before assignment`)
 
-var handlePattern = regexp.MustCompile(`\b(measure|claim)\b.*(not implemented|unknown binary op)|(not implemented|unknown binary op).*\b(measure|claim)\b|\bmeasure [<>=!]+|[<>=!]+ measure\b`)
+var handlePattern = regexp.MustCompile(`\b(measure|claim)\b.*(not implemented|unknown binary op)|(not implemented|unknown (bi|u)nary op).*\b(measure|claim)\b|\bmeasure [<>=!]+|[<>=!]+ measure\b`)

@@ -77,6 +77,7 @@ func (ps *problems) sort() {
 			cmp.Compare(a.Pos.File, b.Pos.File),
 			cmp.Compare(a.Pos.Line, b.Pos.Line),
 			cmp.Compare(a.Pos.Col, b.Pos.Col),
+			cmp.Compare(a.Message, b.Message),
 		)
 	})
 	*ps = slices.CompactFunc(*ps, func(a, b Problem) bool {

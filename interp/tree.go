@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
 
@@ -187,8 +188,41 @@ func loadHint(label string) string {
 		return "nothing is loaded from the network; put the file beside the scenario"
 	case strings.HasPrefix(label, "@"):
 		return `the one library is @std`
-	case strings.HasSuffix(label, ".star") && !strings.HasPrefix(label, "//") && !strings.Contains(label, ".."):
-		return fmt.Sprintf("say load(%q, …)", "//"+strings.TrimPrefix(label, "/"))
+	case strings.Contains(label, ".."):
+		return ""
+	case strings.HasSuffix(label, ".star") && !strings.HasPrefix(label, "//"):
+		return fmt.Sprintf("say load(%q, …)", "//"+path.Clean(strings.TrimLeft(label, ":/")))
+	case strings.HasPrefix(label, "//") && path.Ext(label) == "":
+		return fmt.Sprintf("say load(%q, …)", label+".star")
+	}
+	return ""
+}
+
+// near suggests a file that is there for one that is not: of the same folder.
+func (t *tree) near(name, label string) string {
+	files, prefix := t.root, "//"
+	rest, std := strings.CutPrefix(name, stdPrefix)
+	if std {
+		files, prefix = t.std, stdPrefix
+	}
+	if files == nil {
+		return ""
+	}
+	entries, err := fs.ReadDir(files, path.Dir(rest))
+	if err != nil || len(entries) > 1000 {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".star") {
+			names = append(names, prefix+path.Join(path.Dir(rest), e.Name()))
+		}
+	}
+	if n, ok := spell.Nearest(label, names); ok {
+		return "did you mean " + n + "?"
+	}
+	if std {
+		return "the library has " + strings.Join(names, ", ")
 	}
 	return ""
 }

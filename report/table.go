@@ -55,7 +55,10 @@ func sweepOf(results []Result) sweepPage {
 		for _, x := range results[0].Params {
 			p.params = append(p.params, x.Name)
 		}
-		p.folder = filepath.Dir(results[0].Folder)
+		p.folder = results[0].Folder
+		if len(results) > 1 {
+			p.folder = filepath.Dir(p.folder)
+		}
 	}
 	for _, g := range groups {
 		row := sweepRow{verdict: kOfN(g)}

@@ -240,9 +240,9 @@ func TestFullDisk(t *testing.T) {
 	if mounted(t, runs, "32k") {
 		t.Log("on a file system of 32 KB")
 	} else {
-		// Where root may not mount: no file may pass 8 blocks of 512 bytes.
-		t.Log("with files limited to 4 KB")
-		cmd = exec.Command("sh", "-c", "ulimit -f 8; exec starfall run s.star")
+		// Where root may not mount: no file may pass one block.
+		t.Log("with files limited to one block")
+		cmd = exec.Command("sh", "-c", "ulimit -f 1; exec starfall run s.star")
 	}
 	p := startIn(t, dir, cmd)
 	p.exit(4)

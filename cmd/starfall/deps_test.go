@@ -20,16 +20,16 @@ func allowed() map[string][]string {
 		kmsg     = "github.com/twmb/franz-go/pkg/kmsg/..."
 	)
 	return map[string][]string{
-		"internal/pins":          {"*"}, // keeps modules in go.mod until they are used
 		"internal/spell":         {},
+		"internal/turn":          {"github.com/rogpeppe/go-internal/..."}, // for tests only
 		"internal/kafkaconf":     {"internal/spell"},
 		"interp/plan":            {},
 		"interp/model":           {"interp/plan", "internal/spell", "internal/kafkaconf"},
 		"builtins":               {"interp/plan", "internal/spell", "internal/kafkaconf", starlark},
 		"interp":                 {"builtins", "interp/plan", "interp/model", "internal/spell", "internal/kafkaconf", starlark, "github.com/bazelbuild/buildtools/..."},
-		"runtime":                {"interp/plan", "runtime/record", "runtime/judge", "golang.org/x/sync/..."},
-		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/...", "github.com/HdrHistogram/hdrhistogram-go", "github.com/RoaringBitmap/roaring/v2/..."},
-		"runtime/judge":          {"interp/plan", "runtime/record", "github.com/HdrHistogram/hdrhistogram-go", "github.com/RoaringBitmap/roaring/v2/..."},
+		"runtime":                {"interp/plan", "runtime/record", "runtime/judge"},
+		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
+		"runtime/judge":          {"interp/plan", "runtime/record"},
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama},
 		"runtime/docker":         {"runtime", "interp/plan", "github.com/docker/docker/..."},
 		"runtime/embedded/core":  {"interp/plan", "internal/kafkaconf", "runtime/embedded/internal/agenda", "runtime/embedded/internal/rules", kmsg},

@@ -21,11 +21,7 @@ func run(ctx context.Context, e env) int {
 	root.SetIn(e.stdin)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
-	err := root.ExecuteContext(ctx)
-	if err != nil {
-		err = usageError(root, err)
-	}
-	return tell(e.stderr, err)
+	return tell(e.stderr, root.ExecuteContext(ctx))
 }
 
 func newRoot(e *env) *cobra.Command {
@@ -67,17 +63,6 @@ table.`,
 		versionCommand(e),
 	)
 	return root
-}
-
-// usageError gives cobra's own errors (number of arguments, unknown commands)
-// the exit code of a wrong command line.
-func usageError(root *cobra.Command, err error) error {
-	var f *failure
-	var code verdictCode
-	if errors.As(err, &f) || errors.As(err, &code) {
-		return err
-	}
-	return err
 }
 
 func unknownCommand(root *cobra.Command, name string) error {

@@ -32,10 +32,9 @@ const defaultSpeed = 10
 // runFlags are the flags of run.
 type runFlags struct {
 	source
-	engine  string
+	target
 	sweeps  []string
 	repeat  int
-	speed   float64
 	json    bool
 	junit   string
 	noColor bool
@@ -66,19 +65,15 @@ winds the run down; the second takes everything down at once.`,
 		},
 	}
 	f.source.flags(cmd)
+	f.target.flags(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.engine, "engine", "", "`engine` to run on: embedded or docker (default $STARFALL_ENGINE, else embedded)")
 	fl.StringArrayVar(&f.sweeps, "sweep", nil, "run once for each value of a parameter: `name=a,b`, repeatable")
 	fl.IntVar(&f.repeat, "repeat", 1, "run each cell `n` times")
-	fl.Float64Var(&f.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON instead of a table")
 	fl.StringVar(&f.junit, "junit", "", "write the result as JUnit XML to `file`, too")
 	fl.BoolVar(&f.noColor, "no-color", false, "no colour (as NO_COLOR)")
 	fl.BoolVar(&f.quiet, "quiet", false, "no progress and no warnings")
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
-	cmd.RegisterFlagCompletionFunc("engine", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return engineNames(), cobra.ShellCompDirectiveNoFileComp
-	})
 	return cmd
 }
 
@@ -179,9 +174,9 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, run
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, c := range cells {
-		if rs := engine.Refuse(c.plan); len(rs) > 0 {
-			return nil, nil, usage("%w", &runtime.RefusedError{Engine: engine.Name(), Refusals: rs})
+	for i, c := range cells {
+		if err := fits(e, path, c.plan, engine, f.speed, f.quiet || i > 0); err != nil {
+			return nil, nil, err
 		}
 	}
 	if err := f.folders(e, cells); err != nil {
@@ -250,13 +245,10 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c
 		Wall:     e.now().Sub(began).Round(time.Millisecond),
 	}
 	v, err := judgeFolder(c.folder)
-	if err != nil {
-		// Without a recording there is only the error of the run to tell.
-		if runErr == nil {
-			runErr = err
-		}
-	} else {
-		r.Verdict = v
+	r.Verdict = v
+	if err != nil && runErr == nil {
+		// After a run that failed, that its recording is not whole is no news.
+		runErr = err
 	}
 	r.Exit = exitCode(v, runErr, stop.seen())
 	if runErr != nil && r.Exit != exitInterrupted {
@@ -267,7 +259,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c
 }
 
 // judgeFolder computes the verdict from the recording alone and keeps it
-// there.
+// there. A verdict that cannot be kept is given beside the error.
 func judgeFolder(folder string) (*judge.Verdict, error) {
 	rec, err := record.Open(folder)
 	if err != nil {
@@ -277,10 +269,7 @@ func judgeFolder(folder string) (*judge.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := record.SaveVerdict(folder, v); err != nil {
-		return nil, err
-	}
-	return v, nil
+	return v, record.SaveVerdict(folder, v)
 }
 
 // params are the values that a table shows: those of the sweep, and those set
@@ -301,7 +290,7 @@ func (f *runFlags) tellCell(e *env, c *cell, err error) {
 	case strings.Contains(text, "no space left"), strings.Contains(text, "file too large"), strings.Contains(text, "disk quota"):
 		fail.hint("the disk is full: free some, or choose another folder with --out DIR")
 	}
-	if _, statErr := os.Stat(filepath.Join(c.folder, record.FilePlan)); statErr == nil {
+	if _, statErr := os.Stat(filepath.Join(c.folder, record.FileJournal)); statErr == nil {
 		fail.hint("what was recorded up to then is in %s", c.folder)
 	}
 	tell(e.stderr, fail)

@@ -19,8 +19,11 @@ import (
 	"starfall/builtins"
 	"starfall/internal/spell"
 	"starfall/interp"
+	"starfall/interp/model"
 	"starfall/interp/plan"
 	"starfall/report"
+	"starfall/runtime"
+	"starfall/runtime/embedded"
 	"starfall/scenarios"
 )
 
@@ -66,6 +69,50 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 		return nil, err
 	}
 	return interp.Load(path, o)
+}
+
+// target is where a plan is to run.
+type target struct {
+	engine string
+	speed  float64
+}
+
+func (t *target) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&t.engine, "engine", "", "`engine` to run on: embedded or docker (default $STARFALL_ENGINE, else embedded)")
+	fl.Float64Var(&t.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
+	cmd.RegisterFlagCompletionFunc("engine", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return engineNames(), cobra.ShellCompDirectiveNoFileComp
+	})
+}
+
+// fits tells what a target makes of the plan of the scenario at path: an error
+// for what the engine cannot do, warnings for what the speed makes meaningless.
+func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float64, quiet bool) error {
+	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
+	open := func(pos plan.Pos) plan.Pos {
+		if !strings.HasPrefix(pos.File, "@") {
+			pos.File = root + pos.File
+		}
+		return pos
+	}
+	if !quiet {
+		for _, x := range model.CheckSpeed(p, speed) {
+			fmt.Fprintln(e.stderr, interp.Problem{Pos: open(x.Pos), Severity: interp.Warning, Message: x.Message, Suggestion: x.Suggestion})
+		}
+	}
+	var refused []interp.Problem
+	for _, r := range engine.Refuse(p) {
+		x := interp.Problem{Pos: open(r.Pos), Severity: interp.Error, Message: fmt.Sprintf("%s: the %s engine cannot do this", r.Message, engine.Name())}
+		if r.Engine != "" {
+			x.Suggestion = "--engine " + r.Engine + " can"
+		}
+		refused = append(refused, x)
+	}
+	if len(refused) > 0 {
+		return &interp.Errors{Problems: refused}
+	}
+	return nil
 }
 
 func (s *source) values() (map[string]string, error) {
@@ -114,22 +161,34 @@ func bases(paths []string) []string {
 
 func checkCommand(e *env) *cobra.Command {
 	var s source
+	var t target
 	var quiet bool
 	cmd := &cobra.Command{
 		Use:   "check FILE…",
 		Short: "Check scenarios without starting anything",
 		Long: `check evaluates scenarios and checks their plans against a model of the
-cluster over time. It starts nothing. All mistakes are told at once, each with
-its place; the exit code is 2 when there is one.`,
+cluster over time, and against what the engine can do. It starts nothing. All
+mistakes are told at once, each with its place; the exit code is 2 when there is
+one.`,
 		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: stars,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usage("starfall check: no scenario given").hint("usage: starfall check FILE…")
 			}
+			if err := checkSpeed(t.speed); err != nil {
+				return err
+			}
+			name, err := engineName(e, t.engine)
+			if err != nil {
+				return err
+			}
 			failed := false
 			for _, path := range args {
 				p, err := s.load(cmd, e, path, nil, quiet)
+				if err == nil && name == embedded.Name {
+					err = fits(e, path, p, embedded.Engine{}, t.speed, quiet)
+				}
 				if err != nil {
 					if tell(e.stderr, err) != exitOK {
 						failed = true
@@ -148,6 +207,7 @@ its place; the exit code is 2 when there is one.`,
 		},
 	}
 	s.flags(cmd)
+	t.flags(cmd)
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "print mistakes only")
 	return cmd
 }

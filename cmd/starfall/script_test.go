@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"starfall/internal/turn"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"starfall": main})
+	testscript.Main(turn.Taking(m), map[string]func(){"starfall": main})
 }
 
 // TestScripts runs testdata/script/*.txtar: the command as it is typed, with

@@ -275,11 +275,11 @@ func (c *checker) move(a *plan.Action) {
 		return
 	}
 	clear(t.placement)
-	nodes, _, ok := c.resolve(a, *a.Off)
+	nodes, count, ok := c.resolve(a, *a.Off)
 	if !ok {
 		return
 	}
-	left := len(t.cluster.brokers) - max(1, len(nodes))
+	left := len(t.cluster.brokers) - max(1, count)
 	if len(nodes) > 0 && nodes[0].cluster != t.cluster {
 		c.actErr(a, "", "%s is not in %s, the cluster of %s", nodes[0].label(), t.cluster.c.Name, t.t.Name)
 		return

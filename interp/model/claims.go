@@ -132,11 +132,29 @@ func (c *checker) checkTerm(t *plan.Term, s sense) {
 	if !ok || t.Bound == nil {
 		return
 	}
+	c.checkPer(t, m)
 	if t.Bound.Op == plan.Eventually && r.known && !r.moment && t.Bound.Within > longest(r.spans) {
 		c.warnf(t.Pos, "", "%s: for parameter within: got %s, but the window is %s long", t.Measure, t.Bound.Within, longest(r.spans))
 	}
 	if s == holds {
 		c.checkPossible(t, m, r)
+	}
+}
+
+// checkPer warns of buckets that a bound does not look at: one that judges a
+// single number takes the mean or the longest of all of them.
+func (c *checker) checkPer(t *plan.Term, m plan.Measure) {
+	if t.Per <= 0 {
+		return
+	}
+	one := "the mean"
+	if m.Family == plan.FamilyLatency {
+		one = "the whole window"
+	}
+	switch t.Bound.Op {
+	case plan.AtLeast, plan.AtMost, plan.Equals, plan.None:
+		hint := "never_below and never_above judge each bucket"
+		c.warnf(t.Pos, hint, "%s: for parameter per: %s judges %s, not each bucket of %s", t.Measure, t.Bound.Op, one, t.Per)
 	}
 }
 

@@ -3,6 +3,7 @@
 package model
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -30,6 +31,28 @@ func (s *clusterState) brokerInt(name string) (int64, bool) {
 	return v, err == nil
 }
 
+// clientDefault is Kafka's default of a client's config.
+func clientDefault(scope kafkaconf.Scope, name string) (int64, bool) {
+	e, ok := kafkaconf.Lookup(scope, name)
+	if !ok {
+		return 0, false
+	}
+	v, err := strconv.ParseInt(e.Default, 10, 64)
+	return v, err == nil
+}
+
+// What comes with a record's value, in bytes.
+const (
+	// recordOverhead is what a client counts for a record beside key and value
+	// (maximumRecordOverhead of sarama: five varints, attributes, header count).
+	recordOverhead = 36
+	// batchOverhead is the least that a batch of one record has beside it: the
+	// header of 61 bytes of the record batch format 2, and the record's own 7.
+	batchOverhead = 68
+	// recordRoom is more than a record has beside its value, its key included.
+	recordRoom = 100
+)
+
 func (c *checker) checkProducers() {
 	for i := range c.p.Producers {
 		x := &c.p.Producers[i]
@@ -43,16 +66,26 @@ func (c *checker) checkProducers() {
 		if x.Idempotent && x.Acks != "all" {
 			c.errorf(x.Pos, `acks = "all"`, "producer: idempotent needs acks all, got %s", x.Acks)
 		}
-		if x.Buffer > 0 && int64(x.Size) > x.Buffer {
-			c.errorf(x.Pos, "", "producer: for parameter buffer: got %d bytes, want room for one record of %d bytes", x.Buffer, x.Size)
+		if need := int64(x.Size) + recordRoom; x.Buffer > 0 && x.Buffer < need {
+			c.errorf(x.Pos, fmt.Sprintf(`buffer = "%dKB"`, (need+1023)>>10),
+				"producer: for parameter buffer: got %d bytes, want at least %d, room for one record of %d bytes and what comes with it", x.Buffer, need, x.Size)
 		}
 		t := s.topics[0]
 		limit, ok := intValue(t.t.Config, "max.message.bytes")
 		if !ok && t.cluster != nil {
 			limit, ok = t.cluster.brokerInt("message.max.bytes")
 		}
-		if ok && int64(x.Size) >= limit {
-			c.errorf(x.Pos, "", "producer: for parameter size: got %d bytes, but %s takes no more than %d in a batch (max.message.bytes)", x.Size, x.Topic, limit)
+		request, said := intValue(x.Config, "max.request.size")
+		if !said {
+			request, said = clientDefault(kafkaconf.Producer, "max.request.size")
+		}
+		switch {
+		case ok && int64(x.Size)+batchOverhead > limit:
+			c.errorf(x.Pos, fmt.Sprintf(`topic(…, config = {"max.message.bytes": %d})`, x.Size+recordRoom),
+				"producer: for parameter size: got %d bytes, but %s takes no more than %d in a batch (max.message.bytes)", x.Size, x.Topic, limit)
+		case said && int64(x.Size)+recordOverhead > request:
+			c.errorf(x.Pos, fmt.Sprintf(`config = {"max.request.size": %d}`, x.Size+recordRoom),
+				"producer: for parameter size: got %d bytes, but its client sends no more than %d in a request (max.request.size)", x.Size, request)
 		}
 	}
 }
@@ -139,8 +172,12 @@ func (c *checker) checkSession(x *plan.Consumer, s *clusterState) {
 	if ok && ms > most {
 		c.errorf(x.Pos, "", "consumer: for parameter session_timeout: got %s, want at most %d ms, group.max.session.timeout.ms of %s", x.SessionTimeout, most, s.c.Name)
 	}
-	if beat, ok := intValue(x.Config, "heartbeat.interval.ms"); ok && beat >= ms {
+	beat, ok := intValue(x.Config, "heartbeat.interval.ms")
+	switch {
+	case ok && beat >= ms:
 		c.errorf(x.Pos, "", "consumer: for config heartbeat.interval.ms: got %d, want less than the session timeout of %d ms", beat, ms)
+	case ok && beat > ms/3:
+		c.warnf(x.Pos, "", "consumer: for config heartbeat.interval.ms: got %d, but the load clients send one every third of the session timeout at least, so every %d ms", beat, ms/3)
 	}
 }
 

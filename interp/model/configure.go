@@ -31,6 +31,10 @@ func (c *checker) configure(a *plan.Action) {
 	}
 }
 
+// ownMinInsync is why a broker's min.insync.replicas changes less than it seems
+// to: every topic of a scenario is made with a value of its own.
+const ownMinInsync = "a topic has its own, min_insync, so this holds only for Kafka's internal topics"
+
 func (c *checker) configureOne(a *plan.Action, r plan.Ref, scope kafkaconf.Scope, name string) {
 	e, ok := kafkaconf.Lookup(scope, name)
 	switch {
@@ -47,6 +51,9 @@ func (c *checker) configureOne(a *plan.Action, r plan.Ref, scope kafkaconf.Scope
 	case e.Update == kafkaconf.PerBroker && r.Kind == plan.RefCluster:
 		c.actErr(a, "configure("+r.Name+".broker(1), …)", "for config %s: it is set for one broker at a time, not for a cluster", name)
 		return
+	}
+	if scope == kafkaconf.Broker && name == "min.insync.replicas" {
+		c.actWarn(a, "configure(orders, {\"min.insync.replicas\": 1}) changes a topic", "for config min.insync.replicas: %s", ownMinInsync)
 	}
 	t := c.topics[r.Name]
 	if r.Kind != plan.RefTopic || t == nil {

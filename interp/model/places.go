@@ -30,7 +30,7 @@ func (c *checker) checkScenario() bool {
 		c.errorf(pos, "", "scenario: got run_for %s, warmup %s and drain %s, want lengths of time", s.RunFor, s.Warmup, s.Drain)
 		return false
 	case s.RunFor <= s.Warmup:
-		c.errorf(pos, "", "scenario: for parameter run_for: got %s, want more than the warm-up of %s", s.RunFor, s.Warmup)
+		c.errorf(pos, `a short run says warmup = "1s"`, "scenario: for parameter run_for: got %s, want more than the warm-up of %s", s.RunFor, s.Warmup)
 		return false
 	case add(first, second) > s.RunFor:
 		c.errorf(pos, "", "scenario: for parameter run_for: got %s, want at least one whole second after the warm-up of %s", s.RunFor, s.Warmup)
@@ -110,6 +110,9 @@ func (c *checker) checkCluster(s *clusterState) {
 	if n := len(s.voters); n > 1 && n%2 == 0 && s.voters[0].Role != plan.RoleCombined {
 		c.warnf(s.c.Pos, "", "cluster: a %s of %d survives no more failures than one of %d", s.quorum, n, n-1)
 	}
+	if _, ok := s.c.Config["min.insync.replicas"]; ok {
+		c.warnf(s.c.Pos, "topic(kafka, min_insync = 2)", "cluster: for config min.insync.replicas: %s", ownMinInsync)
+	}
 	for _, name := range []string{"offsets.topic.replication.factor", "default.replication.factor", "transaction.state.log.replication.factor"} {
 		if v, ok := intValue(s.c.Config, name); ok && v > int64(len(s.brokers)) {
 			c.errorf(s.c.Pos, "", "cluster: for config %s: got %d, want at most %d, the number of brokers", name, v, len(s.brokers))
@@ -171,7 +174,7 @@ func (c *checker) checkPlacement(t *plan.Topic, s *topicState) {
 			continue
 		}
 		if len(ids) != t.Replicas {
-			c.errorf(t.Pos, "", "topic: for parameter placement: got %s for partition %d, want %d as replicas says", plural(len(ids), "broker"), p, t.Replicas)
+			c.errorf(t.Pos, fmt.Sprintf("replicas = %d", len(ids)), "topic: for parameter placement: got %s for partition %d, want %d as replicas says", plural(len(ids), "broker"), p, t.Replicas)
 		}
 	}
 	if len(beyond) > 0 {
@@ -179,7 +182,7 @@ func (c *checker) checkPlacement(t *plan.Topic, s *topicState) {
 	}
 	for p := 0; p < t.Partitions; p++ {
 		if _, ok := t.Placement[p]; !ok {
-			c.errorf(t.Pos, "", "topic: for parameter placement: got nothing for partition %d, want brokers for each of %s", p, plural(t.Partitions, "partition"))
+			c.errorf(t.Pos, "Kafka takes a placement of all partitions or of none", "topic: for parameter placement: got nothing for partition %d, want brokers for each of %s", p, plural(t.Partitions, "partition"))
 			return
 		}
 	}

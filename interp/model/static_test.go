@@ -71,6 +71,9 @@ func TestThings(t *testing.T) {
 			func(b *builder) { b.cluster("kafka", 3, 2) },
 			[]string{"kafka: warning: cluster: a quorum of 2 survives no more failures than one of 1"},
 			func(b *builder) { b.cluster("kafka", 3, 3) }},
+		{"min_insync of a cluster",
+			func(b *builder) { b.p.Clusters[0].Config = map[string]string{"min.insync.replicas": "2"} },
+			[]string{"kafka: warning: cluster: for config min.insync.replicas: a topic has its own, min_insync, so this holds only for Kafka's internal topics"}, nothing},
 		{"internal topic",
 			func(b *builder) { b.p.Clusters[0].Config = map[string]string{"offsets.topic.replication.factor": "4"} },
 			[]string{"kafka: error: cluster: for config offsets.topic.replication.factor: got 4, want at most 3, the number of brokers"},
@@ -103,16 +106,30 @@ func TestThings(t *testing.T) {
 			[]string{"shop: error: producer: idempotent needs acks all, got 1"},
 			func(b *builder) { b.producer().Idempotent = true }},
 		{"buffer",
-			func(b *builder) { b.producer().Buffer = 99 },
-			[]string{"shop: error: producer: for parameter buffer: got 99 bytes, want room for one record of 100 bytes"},
-			func(b *builder) { b.producer().Buffer = 100 }},
+			func(b *builder) { b.producer().Buffer = 199 },
+			[]string{"shop: error: producer: for parameter buffer: got 199 bytes, want at least 200, room for one record of 100 bytes and what comes with it"},
+			func(b *builder) { b.producer().Buffer = 200 }},
 		{"record too large",
 			func(b *builder) { b.producer().Size = 2 << 20 },
 			[]string{"shop: error: producer: for parameter size: got 2097152 bytes, but orders takes no more than 1048588 in a batch (max.message.bytes)"},
 			func(b *builder) {
-				b.producer().Size = 2 << 20
+				b.producer().Size, b.producer().Config = 2<<20, map[string]string{"max.request.size": "4000000"}
 				b.topic().Config = map[string]string{"max.message.bytes": "4000000"}
 			}},
+		{"record too large with what comes with it",
+			func(b *builder) {
+				b.producer().Size, b.topic().Config = 933, map[string]string{"max.message.bytes": "1000"}
+			},
+			[]string{"shop: error: producer: for parameter size: got 933 bytes, but orders takes no more than 1000 in a batch (max.message.bytes)"},
+			func(b *builder) {
+				b.producer().Size, b.topic().Config = 932, map[string]string{"max.message.bytes": "1000"}
+			}},
+		{"record too large for its client",
+			func(b *builder) {
+				b.producer().Size = 2 << 20
+				b.topic().Config = map[string]string{"max.message.bytes": "4000000"}
+			},
+			[]string{"shop: error: producer: for parameter size: got 2097152 bytes, but its client sends no more than 1048576 in a request (max.request.size)"}, nothing},
 		{"nobody writes",
 			func(b *builder) {
 				b.p.Topics = append(b.p.Topics, plan.Topic{Pos: pos("idle"), Name: "idle", Cluster: "kafka", Partitions: 1, Replicas: 1, MinInsync: 1})
@@ -151,6 +168,10 @@ func TestThings(t *testing.T) {
 		{"heartbeat",
 			func(b *builder) { b.consumer().Config = map[string]string{"heartbeat.interval.ms": "45000"} },
 			[]string{"billing: error: consumer: for config heartbeat.interval.ms: got 45000, want less than the session timeout of 45000 ms"},
+			func(b *builder) { b.consumer().Config = map[string]string{"heartbeat.interval.ms": "15000"} }},
+		{"rare heartbeat",
+			func(b *builder) { b.consumer().Config = map[string]string{"heartbeat.interval.ms": "15001"} },
+			[]string{"billing: warning: consumer: for config heartbeat.interval.ms: got 15001, but the load clients send one every third of the session timeout at least, so every 15000 ms"},
 			func(b *builder) { b.consumer().Config = map[string]string{"heartbeat.interval.ms": "15000"} }},
 		{"idle members",
 			func(b *builder) { b.consumer().Members = 8 },

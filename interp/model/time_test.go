@@ -34,6 +34,17 @@ func TestTimeline(t *testing.T) {
 				b.at("outage", "30s", undone(act(plan.Kill, broker(1)), "30s"))
 				b.atEdge("early", "outage", plan.Start, "-20s", note)
 			}},
+		{"undone at once",
+			func(b *builder) {
+				b.at("a", "20s", undone(act(plan.Kill, broker(1)), "0s"))
+				b.at("b", "30s", act(plan.StartNode, broker(1)))
+			},
+			[]string{"b/start: error: start: kafka-1 is running already at 30s, since 20s"},
+			func(b *builder) {
+				b.at("a", "20s", undone(act(plan.Kill, broker(1)), "0s"))
+				b.at("b", "30s", undone(act(plan.Kill, broker(2)), "5s")) // the quorum is whole
+				b.atEdge("c", "a", plan.End, "5s", note)
+			}},
 		{"undo after the end",
 			func(b *builder) { b.at("outage", "70s", undone(act(plan.Kill, broker(1)), "30s")) },
 			[]string{"outage/kill: warning: kill: restart_after ends at 1m40s, but everything is healed at 1m30s, the end of the run"},

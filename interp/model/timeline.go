@@ -287,7 +287,7 @@ func (c *checker) fire(s *eventState, now plan.Duration) {
 		c.apply(eff, now)
 		l, ok := length(a)
 		switch {
-		case ok && l == 0:
+		case ok && l == 0 && !lasts(a.Verb):
 			eff.undone, eff.undoneAt = true, now
 		case ok:
 			end := add(now, l)

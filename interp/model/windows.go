@@ -19,6 +19,7 @@ type reach struct {
 	moment bool // it is judged at the end of its only span
 	whole  bool // no window limits it
 	known  bool // all times in it are known before the run
+	fixed  bool // none of its times is an event's, which is proved a moment later than planned
 }
 
 // instant gives the planned time of an instant. endless is true for the end of
@@ -62,9 +63,12 @@ func (c *checker) resolveWindows(t *plan.Term, m plan.Measure) (reach, bool) {
 			}
 		}
 	}
-	r := reach{spans: []span{all}, known: true, whole: len(t.Windows) == 0}
+	r := reach{spans: []span{all}, known: true, fixed: true, whole: len(t.Windows) == 0}
 	for i := range t.Windows {
 		w := &t.Windows[i]
+		if w.Event != "" || w.A != nil && w.A.Event != "" || w.B != nil && w.B.Event != "" {
+			r.fixed = false
+		}
 		spans, known, ok := c.window(t, w, all)
 		if !ok {
 			return r, false
@@ -211,9 +215,10 @@ func intersect(a, b []span) []span {
 // samplePeriod is the time between two samples of a gauge.
 const samplePeriod = second / 5
 
-// checkBuckets reports whether a window holds a whole bucket or sample. Whole
-// seconds count from the start of load. Where longer buckets lie is left to the
-// judge; only what is shorter than one is certain to hold none.
+// checkBuckets reports whether a window holds a whole bucket or sample. Buckets
+// of every length count from the start of load: those of 10s begin at 0s, 10s,
+// 20s. Where an event's edges really lie is known only in the run, so of such a
+// window only that is certain which is shorter than a bucket.
 func (c *checker) checkBuckets(t *plan.Term, m plan.Measure, r reach) bool {
 	bucketed := m.Family == plan.FamilyRate
 	if m.Family == plan.FamilyLatency && t.Bound != nil && (t.Bound.Op == plan.NeverAbove || t.Bound.Op == plan.NeverBelow) {
@@ -243,17 +248,43 @@ func (c *checker) checkBuckets(t *plan.Term, m plan.Measure, r reach) bool {
 		return true
 	}
 	for _, s := range r.spans {
-		if per == second && add(wholeSecond(s.lo), second) <= s.hi || per != second && s.hi-s.lo >= per {
+		if (r.fixed || per == second) && add(firstBucket(s.lo, per), per) <= s.hi || !r.fixed && per != second && s.hi-s.lo >= per {
+			c.checkProved(t, r, per)
 			return true
 		}
 	}
-	if t.Per > 0 {
-		c.windowErr(t, "", "for parameter per: got %s, but the window is %s long and holds no whole bucket", per, longest(r.spans))
-	} else {
-		c.windowErr(t, "", "its window of %s holds no whole second", longest(r.spans))
+	switch most := longest(r.spans); {
+	case t.Per > 0 && most >= per && len(r.spans) == 1:
+		c.windowErr(t, "", "for parameter per: got %s, but buckets of it begin at 0s, %s and so on, and none lies wholly in %s to %s", per, per, r.spans[0].lo, r.spans[0].hi)
+	case t.Per > 0:
+		c.windowErr(t, "", "for parameter per: got %s, but the window is %s long and holds no whole bucket", per, most)
+	default:
+		c.windowErr(t, "", "its window of %s holds no whole second", most)
 	}
 	return false
 }
+
+// checkProved warns of a window that holds a whole bucket only if an event
+// begins in the very moment that is planned: it begins when its effect is
+// proved, which is later. Of whole seconds nothing is said: most undos are proved
+// seconds late as well, which makes up for it.
+func (c *checker) checkProved(t *plan.Term, r reach, per plan.Duration) {
+	if r.fixed || per == second {
+		return
+	}
+	for _, s := range r.spans {
+		if s.lo > c.warmup {
+			s.lo++
+		}
+		if add(firstBucket(s.lo, per), per) <= s.hi {
+			return
+		}
+	}
+	c.warnf(t.Pos, "a shorter per, or a longer window", "%s: its window may hold no whole bucket of %s: those begin at multiples of it, and an event a moment after the time that is planned", t.Measure, per)
+}
+
+// firstBucket is where the first bucket begins that does not begin before at.
+func firstBucket(at, per plan.Duration) plan.Duration { return add(at, per-1) / per * per }
 
 func longest(spans []span) plan.Duration {
 	var most plan.Duration

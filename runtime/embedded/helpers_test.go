@@ -71,10 +71,17 @@ func start(t *testing.T, p *plan.Plan, speed float64) *bed {
 			t.Error(err)
 		}
 		cancel()
-		buf := make([]byte, 1<<20)
-		buf = buf[:goruntime.Stack(buf, true)]
-		if n := strings.Count(string(buf), "created by starfall/runtime/embedded/wire"); n > 0 {
-			t.Errorf("goroutines of the engine after Close: got %d, want none\n%s", n, buf)
+		// A goroutine that has said it is done may need a moment to be gone.
+		var stacks string
+		n := 1
+		for wait := time.Millisecond; n > 0 && wait < time.Second; wait *= 2 {
+			time.Sleep(wait)
+			buf := make([]byte, 1<<20)
+			stacks = string(buf[:goruntime.Stack(buf, true)])
+			n = strings.Count(stacks, "created by starfall/runtime/embedded/wire")
+		}
+		if n > 0 {
+			t.Errorf("goroutines of the engine after Close: got %d, want none\n%s", n, stacks)
 		}
 	})
 	return b

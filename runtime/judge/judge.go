@@ -18,6 +18,11 @@ import (
 // says nothing (judging.md).
 const maxLate = 0.01
 
+// maxEventLate is how much wall time after its plan an event may fire: as with
+// records, what comes later is the machine's doing, and a timeline in another
+// order than the plan's is another experiment.
+const maxEventLate = 100 * time.Millisecond
+
 // Judge judges the claims of p over a recording. The recording's own plan is
 // the usual p; another plan's claims are judged over the same things. It fails
 // when the evidence cannot be read; whatever is wrong with the run itself is in
@@ -171,6 +176,10 @@ func (j *judging) conditions(rec *record.Recording, v *Verdict, loaded bool, cut
 		}
 		return nil
 	}
+	speed := rec.Info.Speed
+	if speed <= 0 {
+		speed = 1
+	}
 	fired := map[string]bool{}
 	unfired := map[string]bool{}
 	for _, e := range rec.Events {
@@ -180,8 +189,17 @@ func (j *judging) conditions(rec *record.Recording, v *Verdict, loaded bool, cut
 		case record.KindInterrupted:
 			v.Interrupted = true
 			add(causeNotTaken, Inconclusive, &e.At, nil, "interrupted at "+Clock(e.At), "")
-		case record.KindFired:
-			fired[e.Name] = true
+		case record.KindFired, record.KindUndoing:
+			if e.Kind == record.KindFired {
+				fired[e.Name] = true
+			}
+			if e.Planned == nil {
+				continue
+			}
+			if late := e.At - *e.Planned; late > time.Duration(float64(maxEventLate)*speed) {
+				add(causeNotTaken, Inconclusive, &e.At, posOf(e.Name),
+					fmt.Sprintf("%s came %s late: the machine was busy with something else", eventText(e), Length(late)), "lower --speed")
+			}
 		case record.KindUnproved:
 			what := "effect"
 			if e.Undo {
@@ -190,7 +208,7 @@ func (j *judging) conditions(rec *record.Recording, v *Verdict, loaded bool, cut
 			add(causeNotTaken, Inconclusive, &e.At, posOf(e.Name), fmt.Sprintf("%s: its %s is not proved: %s", eventText(e), what, e.Error), "")
 		case record.KindNotFired:
 			unfired[e.Name] = true
-			add(causeNotTaken, Inconclusive, &e.At, posOf(e.Name), e.Name+" never fired: its claim did not come true in time", "")
+			add(causeNotTaken, Inconclusive, &e.At, posOf(e.Name), e.Name+" never fired: "+e.What, "")
 		case record.KindDrainLimit:
 			if e.Arriving {
 				add(causeNoData, Inconclusive, &e.At, nil, e.Name+": the drain ended while records still came in", "give scenario(drain = …) more time")

@@ -367,6 +367,11 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+func before(at, d time.Duration) *time.Duration {
+	at -= d
+	return &at
+}
+
 func TestVerdicts(t *testing.T) {
 	good, bad := shop("rate").neverBelow(1), shop("rate").neverBelow(1000)
 	unknown := shop("rate").during(30*sec, 31*sec).neverBelow(1)
@@ -398,9 +403,13 @@ func TestVerdicts(t *testing.T) {
 		}, []plan.Claim{bad.expect()}, Inconclusive, 3, "kill: its effect is not proved: still answers"},
 		{"healing unproved", extra(record.Event{At: 13 * sec, Kind: record.KindUnproved, Undo: true, Name: "outage", What: "kill", Error: "not back"}),
 			[]plan.Claim{good.expect()}, Inconclusive, 3, "kill: its undo is not proved: not back"},
+		{"fired in time", func(x *world) { x.events = outage(); x.events[0].Planned = before(x.events[0].At, 100*ms) },
+			[]plan.Claim{good.expect()}, Pass, 0, ""},
+		{"fired late", func(x *world) { x.events = outage(); x.events[0].Planned = before(x.events[0].At, 101*ms) },
+			[]plan.Claim{bad.expect()}, Inconclusive, 3, "kill(orders.leader(partition=0)) → kafka-2 came 101 ms late: the machine was busy"},
 		{"never fired", func(x *world) { x.events = []record.Event{} }, []plan.Claim{good.expect()}, Inconclusive, 3, "outage never fired"},
 		{"when not fired", func(x *world) {
-			x.events = []record.Event{{At: 15 * sec, Kind: record.KindNotFired, Name: "outage"}}
+			x.events = []record.Event{{At: 15 * sec, Kind: record.KindNotFired, Name: "outage", What: "its claim did not come true in time"}}
 		}, []plan.Claim{good.expect()}, Inconclusive, 3, "outage never fired: its claim did not come true in time"},
 		{"interrupted", func(x *world) {
 			x.events = append(outage(), record.Event{At: 15 * sec, Kind: record.KindInterrupted}, record.Event{At: 15 * sec, Kind: record.KindPhase, Phase: record.PhaseHeal})

@@ -1,8 +1,8 @@
 package kafka
 
 // This file compares a producer member with a bare sarama loop: as many
-// producers, the same settings, the same cluster. Run it with
-// go test -run none -bench Load -benchtime 2000000x -count 5 ./runtime/kafka
+// producers, the same settings, the same cluster. docs/performance.md has the
+// command.
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func BenchmarkLoad(b *testing.B) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.B, *plan.Plan, runtime.World)
-	}{{"bare", benchBare}, {"member", benchMember}} {
+	}{{"by=bare", benchBare}, {"by=member", benchMember}} {
 		b.Run(c.name, func(b *testing.B) {
 			p := benchPlan()
 			w, err := embedded.Engine{}.Up(b.Context(), p, runtime.UpOptions{Speed: 1})
@@ -43,8 +43,13 @@ func BenchmarkLoad(b *testing.B) {
 			if err := k.Create(b.Context(), "kafka", p.Topics); err != nil {
 				b.Fatal(err)
 			}
+			before := processorTime()
 			c.run(b, p, w)
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+			if used := processorTime() - before; used > 0 {
+				// With the brokers' share, which is the same for both.
+				b.ReportMetric(float64(used)/float64(b.N), "cpu-ns/record")
+			}
 		})
 	}
 }

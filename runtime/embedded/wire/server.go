@@ -18,6 +18,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -213,18 +214,32 @@ func (s *Server) post(it item) {
 }
 
 // Do runs f in the loop, where the World may be touched, and waits for it. The
-// World has been advanced to now.
+// World has been advanced to now. After an error f has not run and never will,
+// so that the caller may use what f would have written.
 func (s *Server) Do(ctx context.Context, f func()) error {
 	ran := make(chan struct{})
-	s.post(item{fn: func() { f(); close(ran) }})
+	var taken atomic.Bool // by the loop, to run f, or by the caller, who gives up
+	s.post(item{fn: func() {
+		if taken.Swap(true) {
+			return
+		}
+		f()
+		close(ran)
+	}})
+	var err error
 	select {
 	case <-ran:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	case <-s.done:
-		return ErrClosed
+		err = ErrClosed
 	}
+	if taken.Swap(true) {
+		<-ran
+		return nil
+	}
+	return err
 }
 
 // Address is where a broker listens for a place, for core.Options.Address. A place
