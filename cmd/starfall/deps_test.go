@@ -33,14 +33,18 @@ func allowed() map[string][]string {
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama},
 		"runtime/docker":         {"runtime", "interp/plan", "github.com/docker/docker/..."},
 		"runtime/embedded/codec": {"github.com/klauspost/compress/...", "github.com/pierrec/lz4/..."},
-		"runtime/embedded/core":  {"interp/plan", "internal/kafkaconf", "runtime/embedded/codec", kmsg},
-		"runtime/embedded/group": {"runtime/embedded/core", "interp/plan", kmsg},
+		"runtime/embedded/core":  {"interp/plan", "internal/kafkaconf", "runtime/embedded/codec", "runtime/embedded/internal/agenda", "runtime/embedded/internal/rules", kmsg},
+		"runtime/embedded/group": {"runtime/embedded/core", "runtime/embedded/internal/rules", "interp/plan", kmsg},
 		"runtime/embedded/wire":  {"runtime/embedded/core", kmsg},
 		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"scenarios":              {},
 		"examples":               {},
 		"cmd/starfall":           {"*"},
+
+		"runtime/embedded/internal/agenda": {},
+		"runtime/embedded/internal/rules":  {},
+		"runtime/embedded/explore":         {"runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/internal/agenda", "runtime/embedded/internal/rules", kmsg},
 	}
 }
 

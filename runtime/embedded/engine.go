@@ -136,7 +136,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runt
 func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) (*cluster, error) {
 	c := &cluster{plan: p, observe: w.observer(p), registered: map[int32]time.Duration{}}
 	options := core.Options{
-		Seed: seed, Config: p.Config, Racks: map[int32]string{}, Epoch: base,
+		Seed: seed, Config: p.Config, Racks: map[int32]string{},
 		ClusterID: "starfall-" + p.Name,
 		Groups:    func(env core.GroupEnv) core.GroupCoordinator { return group.New(env) },
 		Memory:    e.Memory, ClientSpeed: w.opts.Speed,
@@ -169,6 +169,12 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 			return nil, fmt.Errorf("node %d: for parameter id: want brokers counted from 1 without a gap", id)
 		}
 	}
+	born, err := core.Born(options)
+	if err != nil {
+		return nil, err
+	}
+	base = base.Add(-time.Duration(float64(born) / w.opts.Speed))
+	options.Epoch = base
 	shell := wire.Options{Brokers: brokers, Speed: w.opts.Speed, Base: base, Seed: seed, Versions: wire.Versions{}}
 	if limit, err := strconv.Atoi(p.Config["socket.request.max.bytes"]); err == nil {
 		shell.MaxRequest = limit
@@ -183,7 +189,6 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 	options.OnDown, options.OnUp = c.server.Down, c.server.Up
 	options.CloseConn = c.server.CloseConn
 	options.OnEvent = c.event
-	var err error
 	if c.core, err = core.New(options); err != nil {
 		c.server.Close()
 		return nil, err

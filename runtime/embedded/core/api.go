@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // ConnID names a client's connection. The shell chooses it; it is unique in a World.
@@ -69,6 +71,14 @@ type Options struct {
 	CloseConn func(broker int32, conn ConnID)
 	// OnEvent is told what happens inside, in order. See Event.
 	OnEvent func(Event)
+	// OnReplica is told, in the middle of a step, that a replica's log, high-water mark or
+	// role has changed; OnCommitted that the active controller has committed a partition's
+	// state, sometimes again and after later ones; active tells whether the metadata that
+	// goes with it allows a broker to lead. Both are for exploration and may be nil.
+	OnReplica   func(broker int32, topic string, partition int32)
+	OnCommitted func(p PartitionState, active func(broker int32) bool)
+	// Without leaves rules of the protocol out, for tests of what notices.
+	Without rules.Set
 	// Groups makes the group coordinator of a broker each time its process starts.
 	// nil: group requests are not advertised, and answered with UNSUPPORTED_VERSION.
 	Groups func(GroupEnv) GroupCoordinator
@@ -246,6 +256,8 @@ type GroupEnv struct {
 	WallMillis func(now time.Duration) int64
 	// Rand is the broker's seeded source; member ids come from it.
 	Rand *rand.Rand
+	// Without leaves rules of the protocol out, for tests of what notices.
+	Without rules.Set
 }
 
 // GroupCoordinator coordinates the groups of one broker. Its methods are called from
@@ -295,6 +307,7 @@ type GroupTimers interface {
 //	ActiveController() (int32, bool)
 //	Partitions(viewer int32) []PartitionState  as a node's metadata has them; 0: the most advanced controller's
 //	Replicas(broker int32) []ReplicaState
+//	Step(limit), Replica, DiskLog              for exploration, in steps.go
 //	Settled() error                            nil when every broker that should run is unfenced and every one's metadata shows every leader and full ISR
 //	Supported(key int16) (min, max int16, ok bool)  versions of requests, as ApiVersions advertises them
 //

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 const (
@@ -101,9 +103,12 @@ func (b *broker) groupEnv() GroupEnv {
 			return topicID{}, false
 		},
 		WallMillis: n.w.wallMillis,
+		Without:    n.w.opts.Without,
 		Rand:       rand.New(rand.NewPCG(n.w.rng.Uint64(), n.w.rng.Uint64())),
 	}
 }
+
+func (b *broker) without(rule rules.Set) bool { return b.n.w.opts.Without.Lacks(rule) }
 
 func (b *broker) image() *image { return b.n.raft.image }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // controller is the volatile state of the active controller. Its image is ahead of the
@@ -110,6 +112,8 @@ func (c *controller) after(d time.Duration, fn func()) {
 	})
 }
 
+func (c *controller) without(rule rules.Set) bool { return c.n.w.opts.Without.Lacks(rule) }
+
 // write appends a record to the metadata log and to the image.
 func (c *controller) write(rec any) int64 {
 	offset := c.n.raft.append(rec)
@@ -146,6 +150,10 @@ func (c *controller) handle(req any, respond func(any, int)) {
 			respond(a, 100)
 		}
 	case *alterPartition:
+		if c.without(rules.AnswerCommitted) {
+			respond(c.alterPartition(m), 100+50*len(m.partitions))
+			return
+		}
 		after(c.alterPartition(m), 100+50*len(m.partitions))
 	case *allocateProducerIDs:
 		first := c.image.nextPID
@@ -193,7 +201,9 @@ func (c *controller) watch(id int32) {
 			c.after(left, check)
 			return
 		}
-		c.fence(id)
+		if !c.without(rules.FenceOnTimeout) {
+			c.fence(id)
+		}
 	}
 	c.after(s.lastContact+c.n.cfg.sessionTimeout-c.n.w.now, check)
 }
@@ -328,7 +338,7 @@ func (c *controller) change(p *PartitionState, ch partitionChange) *PartitionSta
 	}
 	next.ISR = isr
 	eligible := func(id int32) bool {
-		return id > 0 && slices.Contains(next.Replicas, id) && slices.Contains(isr, id) && c.image.brokers[id].active()
+		return id > 0 && slices.Contains(next.Replicas, id) && (slices.Contains(isr, id) || c.without(rules.LeaderInSync)) && c.image.brokers[id].active()
 	}
 	unclean := false
 	switch {
@@ -353,7 +363,7 @@ func (c *controller) change(p *PartitionState, ch partitionChange) *PartitionSta
 		}
 	}
 	left := slices.ContainsFunc(p.Replicas, func(id int32) bool { return !slices.Contains(next.Replicas, id) })
-	if next.Leader != p.Leader || unclean || left {
+	if (next.Leader != p.Leader || unclean || left) && !c.without(rules.EpochBump) {
 		next.LeaderEpoch++
 	}
 	isrChanged := !slices.Equal(next.ISR, p.ISR)
@@ -396,11 +406,11 @@ func (c *controller) alterISR(broker int32, a alterISR) (int16, *PartitionState)
 		return codeUnknownTopicID, nil
 	case a.leaderEpoch > p.LeaderEpoch || a.partitionEpoch > p.PartitionEpoch:
 		return codeNotController, nil
-	case a.leaderEpoch < p.LeaderEpoch:
+	case a.leaderEpoch < p.LeaderEpoch && !c.without(rules.AlterLeaderEpoch):
 		return codeFencedLeaderEpoch, nil
-	case broker != p.Leader:
+	case broker != p.Leader && !c.without(rules.AlterLeaderEpoch):
 		return codeInvalidRequest, nil
-	case a.partitionEpoch < p.PartitionEpoch:
+	case a.partitionEpoch < p.PartitionEpoch && !c.without(rules.PartitionEpoch|rules.AlterLeaderEpoch):
 		return codeInvalidUpdateVersion, nil
 	case !slices.Contains(a.isr, p.Leader):
 		return codeInvalidRequest, nil
@@ -409,7 +419,7 @@ func (c *controller) alterISR(broker int32, a alterISR) (int16, *PartitionState)
 		if !slices.Contains(p.Replicas, id) {
 			return codeInvalidRequest, nil
 		}
-		if !c.image.brokers[id].active() {
+		if !c.image.brokers[id].active() && !c.without(rules.FencedJoin) {
 			return codeIneligibleReplica, nil
 		}
 	}

@@ -6,6 +6,8 @@ package core
 import (
 	"slices"
 	"time"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 type (
@@ -165,9 +167,9 @@ func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchParti
 		return fail(codeUnknownTopicOrPartition)
 	case r.state.TopicID != p.topicID:
 		return fail(codeInconsistentTopicID)
-	case p.currentEpoch < r.epoch:
+	case p.currentEpoch < r.epoch && !b.without(rules.FetchEpoch):
 		return fail(codeFencedLeaderEpoch)
-	case p.currentEpoch > r.epoch:
+	case p.currentEpoch > r.epoch && !b.without(rules.FetchEpoch):
 		return fail(codeUnknownLeaderEpoch)
 	case !r.leading:
 		return fail(codeNotLeaderOrFollower)
@@ -180,7 +182,7 @@ func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchParti
 		// Whatever an older session had queued is gone with it.
 		f.session, f.queued, f.marked = s, false, false
 	}
-	if p.lastEpoch >= 0 {
+	if p.lastEpoch >= 0 && !b.without(rules.Divergence) {
 		epoch, end := r.log.endOffsetFor(p.lastEpoch)
 		if epoch < 0 || end < 0 {
 			return fail(codeOffsetOutOfRange)
@@ -469,6 +471,7 @@ func (f *fetcher) askOffsets(r *replica) {
 		case a.start > r.log.next:
 			r.log.reset(a.start)
 			r.hw = a.start
+			f.b.n.touched(r.key)
 		default:
 			// Nothing of the follower's last epoch is left at the leader.
 			r.truncateTo(r.hw)
@@ -507,6 +510,7 @@ func (r *replica) truncateTo(offset int64) {
 		r.b.n.w.emit(Event{Kind: EventTruncated, Node: r.b.n.id, Topic: r.key.topic, Partition: r.key.partition, Epoch: r.epoch, From: from, To: r.log.next})
 	}
 	r.hw = min(r.hw, r.log.next)
+	r.b.n.touched(r.key)
 }
 
 // receive appends what the leader sent and takes over its high-water mark.
@@ -527,4 +531,5 @@ func (r *replica) receive(p *replicaFetchNews) {
 		r.hw = hw
 		r.log.txns.prune(hw)
 	}
+	r.b.n.touched(r.key)
 }

@@ -6,6 +6,7 @@ package core
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Nodes lists every node, brokers first, by id.
@@ -86,11 +87,7 @@ func (w *World) Replicas(id int32) []ReplicaState {
 	}
 	var out []ReplicaState
 	for _, key := range sortedKeys(n.broker.replicas) {
-		r := n.broker.replicas[key]
-		out = append(out, ReplicaState{
-			Broker: id, Topic: key.topic, Partition: key.partition, Leader: r.leading, LeaderEpoch: r.epoch,
-			LogStart: r.log.start, LogEnd: r.log.next, HighWatermark: r.hw, LastStable: r.stable(), Size: r.log.size,
-		})
+		out = append(out, n.broker.replicas[key].observed())
 	}
 	return out
 }
@@ -141,6 +138,25 @@ func (w *World) Settled() error {
 		}
 	}
 	return nil
+}
+
+// Born is the time at which a World with these options settles for the first time, with
+// nothing done to it. A shell whose clock begins that much earlier has a cluster that is
+// up at once, and has lived its first second as any other. It is never more than a minute.
+func Born(o Options) (time.Duration, error) {
+	o.OnDown, o.OnUp, o.CloseConn, o.OnEvent, o.Groups, o.OnReplica, o.OnCommitted = nil, nil, nil, nil, nil, nil, nil
+	w, err := New(o)
+	if err != nil {
+		return 0, err
+	}
+	for w.Settled() != nil && w.Now() < time.Minute {
+		next, ok := w.Next()
+		if !ok {
+			break
+		}
+		w.Advance(next)
+	}
+	return w.Now(), nil
 }
 
 func (r *replica) followed() bool {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"starfall/runtime/embedded/codec"
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // produceState is a produce request whose partitions are answered one by one.
@@ -196,7 +197,7 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 
 // appendProduced writes a batch that has been found good, unless its producer says no.
 func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, bt *batch, part *kmsg.ProduceResponseTopicPartition) {
-	if bt.producerID >= 0 {
+	if bt.producerID >= 0 && !b.without(rules.Sequence) {
 		duplicate, code := r.log.checkSequence(bt)
 		if code != 0 {
 			part.ErrorCode = code
@@ -324,7 +325,7 @@ func (b *broker) appendInternal(key partitionKey, bt *batch, within time.Duratio
 		return
 	}
 	r.append(bt)
-	if r.hw > bt.last {
+	if r.hw > bt.last || b.without(rules.CommitStored) {
 		done(0)
 		return
 	}

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 const (
@@ -456,7 +458,8 @@ func (r *raft) handleVote(m *raftVote) *raftVoteAnswer {
 		r.toUnattached(m.epoch)
 	}
 	upToDate := m.lastEpoch > r.lastEpoch() || m.lastEpoch == r.lastEpoch() && m.endOffset >= r.end()
-	grant := r.role == unattached && upToDate && (r.disk.voted == 0 || r.disk.voted == m.candidate)
+	upToDate = upToDate || r.n.w.opts.Without.Lacks(rules.VoteUpToDate)
+	grant := r.role == unattached && upToDate && (r.disk.voted == 0 || r.disk.voted == m.candidate || r.n.w.opts.Without.Lacks(rules.VoteOnce))
 	if grant && r.disk.voted == 0 {
 		r.disk.voted = m.candidate
 		r.arm(r.electionTimeout()+r.n.w.random(r.electionTimeout()), r.toCandidate)

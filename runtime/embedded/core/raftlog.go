@@ -4,6 +4,8 @@ package core
 
 import (
 	"slices"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 func (r *raft) noOpLoop(epoch int32) {
@@ -44,6 +46,9 @@ func (r *raft) advance() {
 	}
 	slices.Sort(ends)
 	committed := ends[len(ends)-r.majority()]
+	if r.n.w.opts.Without.Lacks(rules.MetadataMajority) {
+		committed = r.end()
+	}
 	if committed > r.hw && committed > r.epochStart {
 		r.commit(committed)
 	}
@@ -65,6 +70,11 @@ func (r *raft) commit(hw int64) {
 	}
 	if r.role != leader {
 		return
+	}
+	if r.n.w.opts.OnCommitted != nil {
+		for _, key := range sortedKeys(d.partitions) {
+			r.n.w.opts.OnCommitted(*r.image.partition(key), func(id int32) bool { return r.image.brokers[id].active() })
+		}
 	}
 	if !r.activated && hw > r.epochStart {
 		r.activated = true

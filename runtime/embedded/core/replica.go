@@ -6,6 +6,8 @@ package core
 import (
 	"slices"
 	"time"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // replica is a broker's part in one partition.
@@ -61,7 +63,7 @@ type produceWaiter struct {
 // maximalISR is the set that the high-water mark waits for: what is committed and what
 // has been asked for (KIP-497).
 func (r *replica) maximalISR() []int32 {
-	if r.pendingISR == nil {
+	if r.pendingISR == nil || r.b.without(rules.MaximalISR) {
 		return r.state.ISR
 	}
 	all := slices.Clone(r.state.ISR)
@@ -124,6 +126,7 @@ func (r *replica) becomeLeader(p *PartitionState) {
 		r.b.txns.load(r)
 	}
 	r.advance()
+	r.b.n.touched(r.key)
 }
 
 func (r *replica) becomeFollower(p *PartitionState) {
@@ -142,6 +145,7 @@ func (r *replica) becomeFollower(p *PartitionState) {
 	if p.Leader > 0 && r.fetcher == nil {
 		r.b.fetcher(p.Leader).add(r, metadataApply)
 	}
+	r.b.n.touched(r.key)
 }
 
 // stopLeading answers everyone who waits on this leader.
@@ -159,6 +163,9 @@ func (r *replica) stopLeading(code int16) {
 	r.verifying = nil
 	waiters := r.waiters
 	r.waiters = nil
+	if r.b.without(rules.LostLeadership) {
+		code = 0
+	}
 	for _, w := range waiters {
 		w.done(code)
 	}
@@ -176,7 +183,12 @@ func (r *replica) stopLeading(code int16) {
 }
 
 // effectiveMinISR is min.insync.replicas, but not more than there are replicas.
-func (r *replica) effectiveMinISR() int { return min(r.settings.minISR, len(r.state.Replicas)) }
+func (r *replica) effectiveMinISR() int {
+	if r.b.without(rules.MinISR) {
+		return 1
+	}
+	return min(r.settings.minISR, len(r.state.Replicas))
+}
 
 // append writes a batch as the leader. The caller has checked it.
 func (r *replica) append(b *batch) {
@@ -201,7 +213,9 @@ func (r *replica) append(b *batch) {
 }
 
 // eligible: metadata allows the broker in the in-sync replicas (KIP-841).
-func (r *replica) eligible(id int32) bool { return r.b.image().brokers[id].active() }
+func (r *replica) eligible(id int32) bool {
+	return r.b.image().brokers[id].active() || r.b.without(rules.FencedJoin)
+}
 
 // caughtUp: a follower that has everything, or had so less than
 // replica.lag.time.max.ms ago.
@@ -217,7 +231,8 @@ func (r *replica) advance() {
 	hw := r.log.next
 	isr := r.maximalISR()
 	for _, f := range r.remotes {
-		if f.end < hw && (slices.Contains(isr, f.id) || r.eligible(f.id) && r.caughtUp(f)) {
+		if f.end < hw && (slices.Contains(isr, f.id) && !r.b.without(rules.HighWatermark) ||
+			r.eligible(f.id) && r.caughtUp(f) && !r.b.without(rules.CaughtUpWait)) {
 			hw = f.end
 		}
 	}
@@ -226,6 +241,7 @@ func (r *replica) advance() {
 	}
 	r.hw = hw
 	r.log.txns.prune(hw)
+	r.b.n.touched(r.key)
 	for _, f := range r.remotes {
 		if f.session != nil {
 			f.session.mark(f, r)
@@ -293,7 +309,7 @@ func (r *replica) maybeExpand(f *remote) {
 	if r.pendingISR != nil || slices.Contains(r.state.ISR, f.id) || !r.eligible(f.id) {
 		return
 	}
-	if f.end < r.hw || f.end < r.epochStart {
+	if (f.end < r.hw || f.end < r.epochStart) && !r.b.without(rules.JoinCaughtUp) {
 		return
 	}
 	r.alterISR(append(slices.Clone(r.state.ISR), f.id))

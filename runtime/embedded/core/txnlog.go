@@ -12,6 +12,8 @@ import (
 	"sort"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // The types of control records that end a transaction.
@@ -180,7 +182,10 @@ func (r *replica) stable() int64 { return r.log.txns.stable(r.hw) }
 
 // readable is where a reader of an isolation level must stop.
 func (r *replica) readable(isolation int8) int64 {
-	if isolation == readCommitted {
+	switch {
+	case r.b.without(rules.ReadBelowHighWatermark):
+		return r.log.next
+	case isolation == readCommitted:
 		return r.stable()
 	}
 	return r.hw

@@ -4,7 +4,6 @@ package core
 // the nodes' processes.
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"starfall/runtime/embedded/codec"
+	"starfall/runtime/embedded/internal/agenda"
 )
 
 // World is one cluster: its nodes, their disks, and the network between them.
@@ -21,8 +21,7 @@ type World struct {
 	opts  Options
 	rng   *rand.Rand
 	now   time.Duration
-	seq   uint64
-	queue eventQueue
+	queue agenda.Agenda[event]
 	nodes []*node // by id
 	byID  map[int32]*node
 	paths func(from, to int32) Path
@@ -94,32 +93,9 @@ func (w *World) spoolFor(topic string) *spool {
 }
 
 type event struct {
-	at   time.Duration
-	seq  uint64
 	node *node // nil: an event of the network, not of a process
 	inc  uint32
 	fn   func()
-}
-
-type eventQueue []event
-
-func (q eventQueue) Len() int { return len(q) }
-func (q eventQueue) Less(i, j int) bool {
-	if q[i].at != q[j].at {
-		return q[i].at < q[j].at
-	}
-	return q[i].seq < q[j].seq
-}
-func (q eventQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-
-// Push and Pop belong to heap.Interface.
-func (q *eventQueue) Push(x any) { *q = append(*q, x.(event)) }
-func (q *eventQueue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*q = old[:len(old)-1]
-	return last
 }
 
 // New makes a cluster and starts its nodes at time 0. It reports configs that it
@@ -214,32 +190,35 @@ func (w *World) Now() time.Duration { return w.now }
 
 // Advance processes every event that is due up to now, each at its own time.
 func (w *World) Advance(now time.Duration) {
-	for len(w.queue) > 0 && w.queue[0].at <= now {
-		e := heap.Pop(&w.queue).(event)
-		w.now = max(w.now, e.at)
-		if e.node == nil {
-			e.fn()
-			continue
-		}
-		if e.node.incarnation == e.inc {
-			e.node.run(e.fn)
-		}
+	for w.Step(now) {
 	}
-	w.now = max(w.now, now)
+}
+
+// Step processes the earliest event if it is due by limit, and reports whether there was
+// one. Otherwise it lets time pass up to limit.
+func (w *World) Step(limit time.Duration) bool {
+	next, ok := w.queue.Next()
+	if !ok || next > limit {
+		w.now = max(w.now, limit)
+		return false
+	}
+	at, e := w.queue.Take()
+	w.now = max(w.now, at)
+	switch {
+	case e.node == nil:
+		e.fn()
+	case e.node.incarnation == e.inc:
+		e.node.run(e.fn)
+	}
+	return true
 }
 
 // Next is the time of the earliest event, and false when there is none.
-func (w *World) Next() (time.Duration, bool) {
-	if len(w.queue) == 0 {
-		return 0, false
-	}
-	return w.queue[0].at, true
-}
+func (w *World) Next() (time.Duration, bool) { return w.queue.Next() }
 
 // at schedules an event of the network.
 func (w *World) at(t time.Duration, fn func()) {
-	w.seq++
-	heap.Push(&w.queue, event{at: max(t, w.now), seq: w.seq, fn: fn})
+	w.queue.Put(max(t, w.now), event{fn: fn})
 }
 
 func (w *World) emit(e Event) {
@@ -263,8 +242,7 @@ func (w *World) wallMillis(now time.Duration) int64 {
 // after schedules fn for this process: it is dropped when the process has ended by
 // then, and late when the process is paused.
 func (n *node) after(d time.Duration, fn func()) {
-	n.w.seq++
-	heap.Push(&n.w.queue, event{at: n.w.now + max(d, 0), seq: n.w.seq, node: n, inc: n.incarnation, fn: fn})
+	n.w.queue.Put(n.w.now+max(d, 0), event{node: n, inc: n.incarnation, fn: fn})
 }
 
 // timer is a scheduled call that can be taken back; what it holds is free then, although
@@ -391,6 +369,7 @@ func (w *World) PowerOff(id int32) error {
 	n.down(PoweredOff)
 	for _, key := range sortedKeys(n.disk.logs) {
 		n.disk.logs[key].loseUnflushed(w.now)
+		n.touched(key)
 	}
 	return nil
 }
