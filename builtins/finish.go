@@ -21,24 +21,21 @@ type Global struct {
 }
 
 // Finish ends the evaluation of file. Globals are in the order of their first
-// binding. It gives the plan without name, docstring and files, or nil when
-// anything was wrong.
-func (e *Env) Finish(file string, globals []Global) *plan.Plan {
+// binding. It gives the plan without name, docstring and files. When anything
+// was wrong the plan is not whole: it lacks what the mistakes kept out of it.
+func (e *Env) Finish(file string, globals []Global) (p *plan.Plan, whole bool) {
 	e.reportUnused()
 	e.checkSet(file)
 	names := e.names(globals)
-	if len(e.problems) > 0 {
-		return nil
-	}
-	p := e.plan
+	p = &e.plan
 	p.Format = plan.Format
 	for i := range p.Events {
 		if t := &p.Events[i].Trigger; t.Kind == plan.TriggerEvery && t.Until == 0 {
 			t.Until = p.Scenario.RunFor
 		}
 	}
-	rename(reflect.ValueOf(&p).Elem(), names)
-	if impliedIn(&p) {
+	rename(reflect.ValueOf(p).Elem(), names)
+	if impliedIn(p) {
 		p.Sites = append([]plan.Site{{Name: plan.ImpliedSite, Implied: true}}, p.Sites...)
 	}
 	if p.Sites == nil {
@@ -47,7 +44,7 @@ func (e *Env) Finish(file string, globals []Global) *plan.Plan {
 	if p.Clusters == nil {
 		p.Clusters = []plan.Cluster{}
 	}
-	return &p
+	return p, len(e.problems) == 0
 }
 
 // reportUnused records what nothing uses.

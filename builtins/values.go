@@ -176,6 +176,10 @@ func selectIndex(kind plan.RefKind, param string) func(*call) starlark.Value {
 // mistake is one error. Everything can be done with it; nothing comes of it.
 type standIn struct{}
 
+// StandIn gives the value that takes the place of one that a mistake, which has
+// been recorded, kept from coming about. Whatever is done with it is no mistake.
+func StandIn() starlark.Value { return standIn{} }
+
 var (
 	_ starlark.Callable   = standIn{}
 	_ starlark.HasAttrs   = standIn{}

@@ -3,6 +3,8 @@
 package interp
 
 import (
+	"slices"
+
 	"starfall/interp/model"
 	"starfall/interp/plan"
 )
@@ -16,4 +18,40 @@ func (l *loader) check(p *plan.Plan) {
 		}
 		l.out = append(l.out, Problem{l.tree.shown(x.Pos), severity, x.Message, x.Suggestion})
 	}
+}
+
+// checkThings adds what is wrong with the things that a scenario with mistakes
+// has declared soundly. What happens to them and what is claimed of them cannot
+// be checked: a part of it may be missing.
+func (l *loader) checkThings(p *plan.Plan) {
+	type line struct {
+		file string
+		line int
+	}
+	wrong := map[line]bool{}
+	for _, x := range l.out {
+		wrong[line{x.Pos.File, x.Pos.Line}] = true
+	}
+	soundThings(p, func(name string, pos plan.Pos) bool {
+		pos = l.tree.shown(pos)
+		return name != "" && !wrong[line{pos.File, pos.Line}]
+	})
+	for _, x := range model.CheckThings(p) {
+		l.out = append(l.out, Problem{l.tree.shown(x.Pos), Error, x.Message, x.Suggestion})
+	}
+}
+
+// soundThings leaves out what is not sound and what belongs to that: what is
+// wrong there may follow from a mistake that is told where it was made.
+func soundThings(p *plan.Plan, sound func(name string, pos plan.Pos) bool) {
+	p.Clusters = slices.DeleteFunc(p.Clusters, func(c plan.Cluster) bool { return !sound(c.Name, c.Pos) })
+	p.Topics = slices.DeleteFunc(p.Topics, func(t plan.Topic) bool {
+		return !sound(t.Name, t.Pos) || p.Cluster(t.Cluster) == nil
+	})
+	p.Producers = slices.DeleteFunc(p.Producers, func(x plan.Producer) bool {
+		return !sound(x.Name, x.Pos) || p.Topic(x.Topic) == nil
+	})
+	p.Consumers = slices.DeleteFunc(p.Consumers, func(x plan.Consumer) bool {
+		return !sound(x.Name, x.Pos) || slices.ContainsFunc(x.Topics, func(t string) bool { return p.Topic(t) == nil })
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"runtime/debug"
 	"sort"
@@ -35,6 +36,7 @@ type loader struct {
 	thread  *starlark.Thread
 	env     *builtins.Env
 	words   starlark.StringDict
+	absent  starlark.StringDict // stand-ins for undefined names
 	modules map[string]*module
 	files   []plan.File
 	out     problems
@@ -52,7 +54,7 @@ func load(file string, o Options) (*plan.Plan, problems) {
 		plan *plan.Plan
 		out  problems
 	}
-	l := &loader{opts: o, limits: o.Limits.withDefaults(), modules: map[string]*module{}}
+	l := &loader{opts: o, limits: o.Limits.withDefaults(), modules: map[string]*module{}, absent: starlark.StringDict{}}
 	l.thread = &starlark.Thread{Name: "scenario", Load: l.loadModule}
 	done := make(chan result, 1)
 	stop := watch(l.thread, l.limits)
@@ -128,7 +130,7 @@ func (l *loader) evaluate(name, text string) *plan.Plan {
 	l.thread.OnMaxSteps = func(t *starlark.Thread) {
 		t.Cancel(fmt.Sprintf("more than %d steps", l.limits.Steps))
 	}
-	values, err := prog.Init(l.thread, l.words)
+	values, err := prog.Init(l.thread, l.predeclared())
 	if err != nil {
 		l.evalError(err)
 		return nil
@@ -137,8 +139,10 @@ func (l *loader) evaluate(name, text string) *plan.Plan {
 	for _, b := range f.Module.(*resolve.Module).Globals {
 		globals = append(globals, builtins.Global{Name: b.First.Name, Value: values[b.First.Name]})
 	}
-	p := l.env.Finish(name, globals)
-	if p == nil {
+	p, whole := l.env.Finish(name, globals)
+	if !whole {
+		l.collect()
+		l.checkThings(p)
 		return nil
 	}
 	p.Title, p.Doc = docstring(f)
@@ -171,28 +175,70 @@ func (l *loader) compile(name, text string, via *plan.Pos) (*starlark.Program, *
 		return nil, nil, false
 	}
 	l.env.AddSource(builtins.NewSource(name, text, f))
+	return l.resolve(name, text, f, nil, via)
+}
+
+// resolve gives the program of a parsed file. Undefined names are recorded, and
+// then taken for stand-ins, so that the file's other mistakes are told as well:
+// absent holds those that have been recorded.
+func (l *loader) resolve(name, text string, f *syntax.File, absent map[string]bool, via *plan.Pos) (*starlark.Program, *syntax.File, bool) {
 	if refused := instrument(f); len(refused) > 0 {
 		for _, p := range refused {
 			l.add(planPos(p), "the left side of an assignment such as *= contains a call", "say x = …, then x *= y")
 		}
 		return nil, nil, false
 	}
-	prog, err := starlark.FileProgram(f, l.words.Has)
-	if err != nil {
-		var list resolve.ErrorList
-		if !errors.As(err, &list) {
-			l.add(plan.Pos{File: name}, err.Error(), "")
-			return nil, nil, false
-		}
-		for _, x := range list {
-			message, suggestion := resolverHint(x.Msg, l.names(f))
-			pos := planPos(x.Pos)
-			pos.Via = via
-			l.add(pos, message, suggestion)
-		}
+	prog, err := starlark.FileProgram(f, func(word string) bool { return l.words.Has(word) || absent[word] })
+	if err == nil {
+		return prog, f, true
+	}
+	var list resolve.ErrorList
+	if !errors.As(err, &list) {
+		l.add(plan.Pos{File: name}, err.Error(), "")
 		return nil, nil, false
 	}
-	return prog, f, true
+	undefined := map[string]bool{}
+	for _, x := range list {
+		message, suggestion := resolverHint(x.Msg, l.names(f))
+		pos := planPos(x.Pos)
+		pos.Via = via
+		l.add(pos, message, suggestion)
+		if m := undefinedPattern.FindStringSubmatch(x.Msg); m != nil {
+			undefined[m[1]] = true
+		}
+	}
+	if absent != nil || !onlyUndefined(list) {
+		return nil, nil, false
+	}
+	// Resolving has left its marks in f.
+	f, ps := parse(name, text, l.limits.Source)
+	if len(ps) > 0 {
+		return nil, nil, false
+	}
+	for word := range undefined {
+		l.absent[word] = builtins.StandIn()
+	}
+	return l.resolve(name, text, f, undefined, via)
+}
+
+func onlyUndefined(list resolve.ErrorList) bool {
+	for _, x := range list {
+		if !undefinedPattern.MatchString(x.Msg) {
+			return false
+		}
+	}
+	return true
+}
+
+// predeclared gives the words of the language, with stand-ins for names that a
+// file uses though they are not defined.
+func (l *loader) predeclared() starlark.StringDict {
+	if len(l.absent) == 0 {
+		return l.words
+	}
+	all := maps.Clone(l.words)
+	maps.Copy(all, l.absent)
+	return all
 }
 
 // names gives every name that may have been meant in f.
@@ -305,7 +351,7 @@ func (l *loader) loadModule(_ *starlark.Thread, label string) (starlark.StringDi
 	l.files = append(l.files, fileOf(name, text))
 	leave := l.env.EnterModule()
 	defer leave()
-	globals, err := prog.Init(l.thread, l.words)
+	globals, err := prog.Init(l.thread, l.predeclared())
 	if err != nil {
 		m.failed = true
 		return nil, err

@@ -24,6 +24,7 @@ import (
 	"starfall/report"
 	"starfall/runtime"
 	"starfall/runtime/embedded"
+	"starfall/runtime/kafka"
 	"starfall/scenarios"
 )
 
@@ -49,8 +50,9 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 		set[k] = v
 	}
 	o := interp.Options{
-		Set: set,
-		Std: scenarios.Std(),
+		Set:     set,
+		Std:     scenarios.Std(),
+		Clients: kafka.Mapped,
 		Print: func(pos plan.Pos, text string) {
 			if !quiet {
 				fmt.Fprintf(e.stderr, "%s: %s\n", pos.Short(), text)

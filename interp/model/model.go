@@ -65,6 +65,18 @@ func Check(p *plan.Plan) []Problem {
 	return c.sorted()
 }
 
+// CheckThings gives the errors of a plan that lie in its things alone: places,
+// topics and clients, without regard to time. It is for a plan that is not whole
+// because a scenario has other mistakes.
+func CheckThings(p *plan.Plan) []Problem {
+	c := newChecker(p)
+	c.checkPlaces()
+	c.checkTopics()
+	c.checkProducers()
+	c.checkConsumers()
+	return slices.DeleteFunc(c.sorted(), func(x Problem) bool { return x.Severity != Error })
+}
+
 // checker holds one check. Maps are for finding only; everything that people
 // see is in the order of the plan.
 type checker struct {
