@@ -32,7 +32,7 @@ func (l *partitionLog) updateProducer(b *batch) {
 	}
 	p := l.producers[b.producerID]
 	if p == nil || p.epoch != b.producerEpoch {
-		p = &producerState{epoch: b.producerEpoch}
+		p = &producerState{epoch: b.producerEpoch, batches: make([]producerBatch, 0, rememberedBatches)}
 		l.producers[b.producerID] = p
 	}
 	if len(p.batches) == rememberedBatches {
