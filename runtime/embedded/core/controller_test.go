@@ -76,3 +76,33 @@ func TestRegistrationRules(t *testing.T) {
 		t.Errorf("heartbeat of a stranger: got error %d, want %d", a.code, codeBrokerIDNotRegistered)
 	}
 }
+
+// TestOldPartitionEpochKeepsWhatWasAskedFor: an answer that the partition epoch is old can
+// mean that the same change was made when it was asked for the first time. The follower it
+// let in counts until metadata says how things stand.
+func TestOldPartitionEpochKeepsWhatWasAskedFor(t *testing.T) {
+	w := newWorld(t, Options{Brokers: 3})
+	settle(t, w)
+	createTopic(t, w, 1, "t", 1, 3, nil, [][]int32{{1, 2, 3}})
+	r := w.byID[1].broker.replicas[partitionKey{"t", 0}]
+	for _, c := range []struct {
+		code int16
+		want int // members that the high-water mark waits for
+	}{
+		{codeInvalidUpdateVersion, 3},
+		{codeInvalidRequest, 3},
+		{codeFencedLeaderEpoch, 3},
+		{codeNewLeaderElected, 3},
+		{codeIneligibleReplica, 2},
+	} {
+		before := *r.state
+		shrunk := before
+		shrunk.ISR = []int32{1, 2}
+		r.state, r.pendingISR = &shrunk, []int32{1, 2, 3}
+		r.isrAnswered(alterISRAnswer{code: c.code})
+		if got := len(r.maximalISR()); got != c.want {
+			t.Errorf("after error %d: the high-water mark waits for %d members, want %d", c.code, got, c.want)
+		}
+		r.state, r.pendingISR = &before, nil
+	}
+}

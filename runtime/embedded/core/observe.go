@@ -144,7 +144,7 @@ func (w *World) Settled() error {
 // nothing done to it. A shell whose clock begins that much earlier has a cluster that is
 // up at once, and has lived its first second as any other. It is never more than a minute.
 func Born(o Options) (time.Duration, error) {
-	o.OnDown, o.OnUp, o.CloseConn, o.OnEvent, o.Groups, o.OnReplica, o.OnCommitted = nil, nil, nil, nil, nil, nil, nil
+	o.OnDown, o.OnUp, o.CloseConn, o.OnEvent, o.OnReplica, o.OnCommitted = nil, nil, nil, nil, nil, nil
 	w, err := New(o)
 	if err != nil {
 		return 0, err

@@ -62,6 +62,9 @@ func (l *partitionLog) updateProducer(b *batch) {
 	if len(p.batches) == rememberedBatches {
 		p.batches = slices.Delete(p.batches, 0, 1)
 	}
+	if p.batches == nil {
+		p.batches = make([]producerBatch, 0, rememberedBatches)
+	}
 	p.batches = append(p.batches, producerBatch{b.sequence, b.lastSequence(), b.base, b.last, b.maxTime})
 	if b.transactional() && p.txnFirst < 0 {
 		p.txnFirst = b.base

@@ -409,8 +409,9 @@ func (r *replica) isrAnswered(a alterISRAnswer) {
 			r.state = a.state
 		}
 		r.advance()
-	case codeIneligibleReplica, codeInvalidUpdateVersion, codeInvalidRequest:
-		// Metadata that this broker has not seen yet says why; it may ask again then.
+	case codeIneligibleReplica:
+		// The controller says that the partition epoch is right and the change was not
+		// made, and so no other controller can have made it: back to what is committed.
 		r.pendingISR = nil
 		r.advance()
 	case codeNotController:
@@ -422,7 +423,8 @@ func (r *replica) isrAnswered(a alterISRAnswer) {
 			}
 		})
 	default:
-		// Fenced, deleted or a new leader: the pending state holds until metadata comes,
-		// so that nothing is acknowledged meanwhile.
+		// Fenced, deleted, a new leader, or an old partition epoch: the pending state holds
+		// until metadata comes, so that nothing is acknowledged meanwhile. An old epoch can
+		// mean that this very change was made when it was asked for before.
 	}
 }

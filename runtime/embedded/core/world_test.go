@@ -360,3 +360,24 @@ func TestClusterSettlesAndCarriesRecords(t *testing.T) {
 		})
 	}
 }
+
+func TestBornIsWhenItSettles(t *testing.T) {
+	for _, o := range []Options{{Brokers: 1}, {Brokers: 3}, {Brokers: 3, Controllers: 3}, {Brokers: 5, Controllers: 1, Seed: 7}} {
+		born, err := Born(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := newWorld(t, o)
+		w.Advance(born - 1)
+		if w.Settled() == nil {
+			t.Errorf("%d brokers, %d controllers: settled before %v", o.Brokers, o.Controllers, born)
+		}
+		w.Advance(born)
+		if err := w.Settled(); err != nil {
+			t.Errorf("%d brokers, %d controllers: at %v: %v", o.Brokers, o.Controllers, born, err)
+		}
+	}
+	if _, err := Born(Options{Config: map[string]string{"no.such": "1"}}); err == nil {
+		t.Error("a config that Kafka does not have: got no error")
+	}
+}

@@ -106,6 +106,7 @@ type partition struct {
 	known     bool
 	lost      bool  // what was committed has gone, by permission
 	lostEpoch int32 // leader epoch of the last loss
+	loaded    int64 // log end of the last leader when it began
 	replicas  []replica
 }
 
@@ -309,6 +310,7 @@ func (c *checker) leads(broker int32, p *partition, r *replica, s core.ReplicaSt
 	}
 	if r.led < s.LeaderEpoch && s.LeaderEpoch >= p.state.LeaderEpoch {
 		r.led = s.LeaderEpoch
+		p.loaded = s.LogEnd
 		if !c.holds(broker, p) {
 			if !r.lacks && !c.m.s.Unclean {
 				c.breaks(RuleCommitted, "%s-%d: broker %d leads in epoch %d without all that is committed up to %d, its log ends at %d", p.topic, p.id, broker, s.LeaderEpoch, p.end, s.LogEnd)
@@ -462,8 +464,12 @@ func (c *checker) read(id int32, offset int64, batches []byte) int64 {
 // groupExcused: what the group's members were told may have been lost.
 func (c *checker) groupExcused() bool { return c.parts[len(c.parts)-1].lost || c.m.s.Unclean }
 
-func (c *checker) assigned(generation int32, member string, partitions []byte) {
-	if c.groupExcused() {
+// assigned: a coordinator gave a member its partitions. As in Kafka a new coordinator
+// reads its log to the end, not to the high-water mark: what it says before that is
+// committed may be forgotten again, and binds nobody.
+func (c *checker) assigned(broker, generation int32, member string, partitions []byte) {
+	offsets := c.parts[len(c.parts)-1]
+	if c.groupExcused() || !c.inOffice(broker, offsets) || offsets.end < offsets.loaded {
 		return
 	}
 	g := &c.group

@@ -249,12 +249,12 @@ func (c *member) sync(joined *kmsg.JoinGroupResponse) {
 			req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: m.MemberID, MemberAssignment: given[i]})
 		}
 	}
-	generation := c.generation
-	c.m.ask(c.coordinator, req, 5*sec, func(r kmsg.Response) {
+	generation, broker := c.generation, c.coordinator
+	c.m.ask(broker, req, 5*sec, func(r kmsg.Response) {
 		a, ok := r.(*kmsg.SyncGroupResponse)
 		if ok && a.ErrorCode == 0 {
 			// What the coordinator has given out counts, even if the member is frozen.
-			c.m.check.assigned(generation, c.id, a.MemberAssignment)
+			c.m.check.assigned(broker, generation, c.id, a.MemberAssignment)
 		}
 		c.do(0, func() {
 			if !ok || a.ErrorCode != 0 {

@@ -51,3 +51,58 @@ func TestReplay(t *testing.T) {
 		t.Fatal(err, v)
 	}
 }
+
+// TestSchedulesThatFoundSomething replays what once broke a rule. The comments say what
+// was wrong.
+func TestSchedulesThatFoundSomething(t *testing.T) {
+	for _, c := range []struct{ name, text string }{
+		{
+			// The leader asked for a follower to join; the controller wrote that down, lost
+			// its quorum, came back, committed it, and answered the repeated request that
+			// its partition epoch is old. The leader took that for a refusal.
+			"a join that was made and then refused", `
+seed 3546
+brokers 3
+controllers 0
+partitions 2
+members 2
+unclean false
+for 20s
+at 116ms on isr stop 2
+at 1.674s split 1
+at 4.127s on isr kill 3
+at 4.576s on isr split 1,2
+at 7.914s start 3
+at 8.254s heal
+`,
+		},
+		{
+			// A rule of this package was: what a new coordinator had read from its log, but was
+			// not committed, counted.
+			"a coordinator that has read more than is committed", `
+seed 3314
+brokers 3
+controllers 0
+partitions 2
+members 2
+unclean false
+for 6.479s
+at 783ms power_off 1
+at 811ms start 1
+at 815ms stop 2
+at 2.877s split 1
+at 6.479s power_off 3
+`,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := Parse(c.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v, _, err := Replay(s, Options{}); err != nil || v != nil {
+				t.Errorf("got %v and %v", v, err)
+			}
+		})
+	}
+}

@@ -233,6 +233,7 @@ const mostSteps = 200_000
 // run lets time pass until the given time, step by step, and checks after each. It
 // ends early when something is broken.
 func (m *sim) run(until time.Duration) {
+	m.check.verify() // what was done to the World from outside
 	for m.check.broken == nil {
 		limit := until
 		own, ok := m.own.Next()

@@ -20,7 +20,7 @@ const (
 	keyControlledStop    = 7
 	keyAPIVersions       = 18
 	errUnsupportedCode   = 35
-	firstChunk           = 64 << 10 // read before a frame's length is believed
+	firstChunk           = 1 << 20 // read before a frame's length is believed
 	requestHeaderMinimum = 8
 )
 
