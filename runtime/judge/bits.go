@@ -17,13 +17,19 @@ type chunk [chunkWords]uint64
 type bitset struct{ chunks []*chunk }
 
 func (b *bitset) chunk(seq uint64) *chunk {
+	if i := seq / chunkBits; i < uint64(len(b.chunks)) && b.chunks[i] != nil {
+		return b.chunks[i]
+	}
+	return b.grow(seq)
+}
+
+// grow makes the chunk of a record.
+func (b *bitset) grow(seq uint64) *chunk {
 	i := int(seq / chunkBits)
 	for i >= len(b.chunks) {
 		b.chunks = append(b.chunks, nil)
 	}
-	if b.chunks[i] == nil {
-		b.chunks[i] = new(chunk)
-	}
+	b.chunks[i] = new(chunk)
 	return b.chunks[i]
 }
 
@@ -49,7 +55,15 @@ func (b *bitset) set(first, stride uint64, n uint32) {
 // setNew sets n bits from first on, stride apart, and appends to again those
 // that were set before.
 func (b *bitset) setNew(first, stride uint64, n uint32, again []uint64) []uint64 {
-	if n == 1 || stride == 1 {
+	if n == 1 {
+		w, bit := &b.chunk(first)[first%chunkBits/64], uint64(1)<<(first%64)
+		if *w&bit != 0 {
+			again = append(again, first)
+		}
+		*w |= bit
+		return again
+	}
+	if stride == 1 {
 		return b.setAll(first, n, again)
 	}
 	for left := uint64(n); left > 0; {

@@ -61,7 +61,9 @@ func (l *latencies) second(at time.Duration) *histogram {
 type demand struct {
 	rateByMember, rateByPartition bool
 	latByPartition                bool
-	keyOrder                      bool
+	delay                         bool // of a consumer
+	stall                         bool // of a consumer
+	order, keyOrder               bool
 	lag                           bool
 }
 
@@ -105,13 +107,18 @@ type producer struct {
 }
 
 func (p *producer) member(i int32, pl *plan.Plan) *member {
+	if int(i) >= len(p.members) || p.members[i] == nil {
+		p.join(i, pl)
+	}
+	return p.members[i]
+}
+
+// join makes a member at its first use.
+func (p *producer) join(i int32, pl *plan.Plan) {
 	for int(i) >= len(p.members) {
 		p.members = append(p.members, nil)
 	}
-	if p.members[i] == nil {
-		p.members[i] = newMember(pl, p.index, int(i))
-	}
-	return p.members[i]
+	p.members[i] = newMember(pl, p.index, int(i))
 }
 
 // each calls f with the members that exist.
@@ -230,6 +237,7 @@ type collector struct {
 	byName    map[string]int // topics
 	questions []*question
 	moments   []*question // those about a moment
+	stalls    bool        // of some consumer are wanted
 	gauges    []*gauge
 	short     time.Duration // gaps up to it are never stalls
 	reason    func(record.Stream, uint32) string
@@ -263,7 +271,9 @@ func newCollector(p *plan.Plan, info record.Info, terms []*plan.Term) *collector
 			want: want[thing{plan.RefProducer, x.Name}], silent: make([]silence, n)})
 	}
 	for i := range p.Consumers {
-		c.consumers = append(c.consumers, newConsumer(c, i, want[thing{plan.RefConsumer, p.Consumers[i].Name}]))
+		x := newConsumer(c, i, want[thing{plan.RefConsumer, p.Consumers[i].Name}])
+		c.consumers = append(c.consumers, x)
+		c.stalls = c.stalls || x.want.stall
 	}
 	return c
 }
@@ -279,7 +289,11 @@ func demands(terms []*plan.Term) map[thing]demand {
 			d.rateByPartition = d.rateByPartition || t.By == "partition"
 		case t.Measure == "latency" || t.Measure == "delay":
 			d.latByPartition = d.latByPartition || t.By == "partition"
+			d.delay = true
+		case t.Measure == "stall":
+			d.stall = true
 		case t.Measure == "out_of_order":
+			d.order = true
 			d.keyOrder = d.keyOrder || t.By == "key"
 		case t.Measure == "lag":
 			d.lag = true
@@ -392,7 +406,7 @@ func (c *collector) produced(p *producer, stream record.Stream, s *record.Span) 
 			}
 			c.latency(m, s, p.latBy[s.Partition].second(s.At))
 		}
-		if int(s.Topic) < len(c.topics) {
+		if c.stalls && int(s.Topic) < len(c.topics) {
 			t := c.topics[s.Topic]
 			for int(s.Partition) >= len(t.acked) {
 				t.acked = append(t.acked, nil)

@@ -120,8 +120,13 @@ func (x *consumer) opens(t time.Duration) {
 	x.waiting++
 }
 
-// moves puts a group's position; came tells whether a delivery did it.
+// moves puts a group's position; came tells whether a delivery did it. What
+// is undelivered, and since when, only stalls are about.
 func (c *collector) moves(x *consumer, topic, partition int32, pos int64, t time.Duration, came bool) {
+	if !x.want.stall {
+		x.at(topic, partition).pos = pos
+		return
+	}
 	c.pull(x, topic, partition, t)
 	r := x.at(topic, partition)
 	was := r.undelivered()
@@ -196,13 +201,15 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 	if x.want.rateByPartition {
 		made(x.byPart, spotOf(s.Topic, s.Partition)).add(s.At, s.N)
 	}
-	c.latency(m, s, x.delay.second(s.At))
+	if x.want.delay {
+		c.latency(m, s, x.delay.second(s.At))
+	}
 	if x.want.latByPartition {
 		c.latency(m, s, made(x.delayBy, spotOf(s.Topic, s.Partition)).second(s.At))
 	}
 	again := x.delivered.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
-	c.scratch = again
 	if len(again) > 0 {
+		c.scratch = again
 		for _, q := range c.questions {
 			if q.about(plan.RefConsumer, x.index, "duplicates") {
 				for _, seq := range again {
@@ -211,7 +218,9 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 			}
 		}
 	}
-	x.order.take(c, plan.RefConsumer, x.index, x.want.keyOrder, m, s, again)
+	if x.want.order {
+		x.order.take(c, plan.RefConsumer, x.index, x.want.keyOrder, m, s, again)
+	}
 	for _, q := range c.moments {
 		if q.index == x.index && s.At <= q.win.at {
 			q.delivered.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
@@ -235,6 +244,9 @@ func (c *collector) blockEnds(x *consumer) {
 	for len(x.lagAt) > 0 {
 		c.lag(x)
 	}
+	if !x.want.stall {
+		return
+	}
 	for topic := range x.reads {
 		for partition := range x.reads[topic] {
 			c.pull(x, int32(topic), int32(partition), forever)
@@ -244,6 +256,9 @@ func (c *collector) blockEnds(x *consumer) {
 }
 
 func (x *consumer) finish(c *collector, end time.Duration) {
+	if !x.want.stall {
+		return
+	}
 	for topic := range x.reads {
 		rate := c.topicRate(int32(topic))
 		for i := range x.reads[topic] {
@@ -270,8 +285,8 @@ func (c *collector) audited(s *record.Span) {
 		return
 	}
 	again := t.audited.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
-	c.scratch = again
 	if len(again) > 0 {
+		c.scratch = again
 		for _, q := range c.questions {
 			if q.about(plan.RefTopic, int(s.Topic), "duplicates") {
 				for _, seq := range again {
@@ -280,7 +295,9 @@ func (c *collector) audited(s *record.Span) {
 			}
 		}
 	}
-	t.order.take(c, plan.RefTopic, int(s.Topic), t.want.keyOrder, m, s, again)
+	if t.want.order {
+		t.order.take(c, plan.RefTopic, int(s.Topic), t.want.keyOrder, m, s, again)
+	}
 }
 
 // ordering finds records that come behind a later one of the same producer
