@@ -65,7 +65,7 @@ func (p *producer) send() {
 		})
 		return
 	}
-	batch := oneRecord(p.value, int64(p.partition)+1, p.epoch, int32(p.value-p.base))
+	batch := oneRecord(p.m.wall(), p.value, int64(p.partition)+1, p.epoch, int32(p.value-p.base))
 	sum := sumOf(batch)
 	p.m.ask(p.leader, produce(p.partition, -1, batch), clientTimeout, func(r kmsg.Response) {
 		code := int16(-1)
@@ -110,7 +110,7 @@ func (n *noise) send() {
 	// It goes to whoever believes to lead, above all to those who are wrong.
 	for id := int32(1); id <= int32(n.m.s.Brokers); id++ {
 		if s, ok := n.m.w.Replica(id, topicName, n.partition); ok && s.Leader {
-			n.m.ask(id, produce(n.partition, 1, oneRecord(1<<63|n.value<<8|uint64(id), -1, -1, -1)), clientTimeout, nothing)
+			n.m.ask(id, produce(n.partition, 1, oneRecord(n.m.wall(), 1<<63|n.value<<8|uint64(id), -1, -1, -1)), clientTimeout, nothing)
 		}
 	}
 	n.m.after(350*ms, n.send)

@@ -92,13 +92,16 @@ const (
 	attributeAt = 21
 )
 
-// oneRecord makes a batch with one record, a number. producerID -1 is no idempotent producer.
-func oneRecord(value uint64, producerID int64, epoch int16, sequence int32) []byte {
+// oneRecord makes a batch with one record, a number, whose timestamp is when, in
+// milliseconds since the Unix epoch. producerID -1 is no idempotent producer.
+func oneRecord(when int64, value uint64, producerID int64, epoch int16, sequence int32) []byte {
 	b := make([]byte, batchHeader+recordSize)
 	be := binary.BigEndian
 	be.PutUint32(b[8:], batchHeader-12+recordSize)
 	be.PutUint32(b[12:], 0xffffffff)
 	b[16] = 2
+	be.PutUint64(b[27:], uint64(when))
+	be.PutUint64(b[35:], uint64(when))
 	be.PutUint64(b[43:], uint64(producerID))
 	be.PutUint16(b[51:], uint16(epoch))
 	be.PutUint32(b[53:], uint32(sequence))

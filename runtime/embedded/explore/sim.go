@@ -77,7 +77,7 @@ func newSim(s Schedule, o Options) (*sim, error) {
 		m.nodes = append(m.nodes, &host{id: core.ControllerID(i + 1)})
 	}
 	w, err := core.New(core.Options{
-		Brokers: s.Brokers, Controllers: s.Controllers, Seed: s.Seed, Config: config, Without: o.Without,
+		Brokers: s.Brokers, Controllers: s.Controllers, Seed: s.Seed, Epoch: epoch(), Config: config, Without: o.Without,
 		Groups:      func(env core.GroupEnv) core.GroupCoordinator { return group.New(env) },
 		OnEvent:     m.event,
 		OnUp:        func(id int32) { m.host(id).opened = true },
@@ -92,6 +92,13 @@ func newSim(s Schedule, o Options) (*sim, error) {
 	m.check.w = w
 	return m, nil
 }
+
+// epoch is the wall time at which a schedule begins; clients' timestamps go by it.
+func epoch() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// wall is the clients' wall time in milliseconds: a record without one would be old enough
+// for retention to delete it.
+func (m *sim) wall() int64 { return epoch().Add(m.now()).UnixMilli() }
 
 func (m *sim) host(id int32) *host {
 	if int(id) <= m.s.Brokers {
