@@ -42,6 +42,7 @@ type producer struct {
 	partition int32
 	leader    int32
 	value     uint64
+	made      int64  // the timestamp of value: it stays when the record is sent again
 	base      uint64 // the number that has sequence 0 in this epoch
 	epoch     int16
 	acked     int
@@ -65,7 +66,10 @@ func (p *producer) send() {
 		})
 		return
 	}
-	batch := oneRecord(p.m.wall(), p.value, int64(p.partition)+1, p.epoch, int32(p.value-p.base))
+	if p.made == 0 {
+		p.made = p.m.wall()
+	}
+	batch := oneRecord(p.made, p.value, int64(p.partition)+1, p.epoch, int32(p.value-p.base))
 	sum := sumOf(batch)
 	p.m.ask(p.leader, produce(p.partition, -1, batch), clientTimeout, func(r kmsg.Response) {
 		code := int16(-1)
@@ -80,6 +84,7 @@ func (p *producer) send() {
 			p.acked++
 			p.ackedAt = p.m.now()
 			p.value++
+			p.made = 0
 			p.m.after(p.every, p.send)
 			return
 		case errOutOfOrderSequence, errUnknownProducer:
