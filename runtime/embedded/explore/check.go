@@ -59,7 +59,7 @@ const (
 //	in sync          a replica, or the committed ISR changed   unclean; brokers that lost data when power went
 //	acked            a producer gets an answer                 partition has lost data
 //	min ISR          the same                                  power is or was off somewhere
-//	once             a mark covers more                        partition has lost data
+//	once             a mark covers more                        unclean; partition has lost data
 //	read             a reader gets records                     partition has lost data
 //	groups           an answer of the coordinator              offsets topic has lost data
 //
@@ -330,14 +330,14 @@ func (c *checker) leads(broker int32, p *partition, r *replica, s core.ReplicaSt
 		}
 		p.committed = append(p.committed, committedBatch{b.Base, b.Last, b.Sum})
 		p.end = b.Last + 1
-		if v, ok := valueOf(b.Data); ok && p.topic == topicName && v>>63 == 0 && !p.lost {
+		if v, ok := valueOf(b.Data); ok && p.topic == topicName && v>>63 == 0 && !p.lost && !c.m.s.Unclean {
 			if v != p.lastValue {
 				c.breaks(RuleOnce, "%s-%d offset %d: record %d, want %d", p.topic, p.id, b.Base, v, p.lastValue)
 			}
 			p.lastValue = v + 1
 		}
 	}
-	if hw := s.HighWatermark; hw > s.LogStart && !p.lost {
+	if hw := s.HighWatermark; hw > s.LogStart && !p.lost && !c.m.s.Unclean {
 		b, ok := log.At(hw - 1)
 		if !ok || !p.has(hw-1, b.Sum) {
 			c.breaks(RuleCommitted, "%s-%d: broker %d has another record at %d than was committed", p.topic, p.id, broker, hw-1)

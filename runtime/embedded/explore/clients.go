@@ -159,7 +159,6 @@ func (r *reader) read() {
 // commits one offset more than was committed, for each partition it owns.
 type member struct {
 	m           *sim
-	n           int
 	coordinator int32
 	id          string
 	generation  int32

@@ -195,8 +195,8 @@ func (m *sim) startLoad() []*noise {
 		noises = append(noises, n)
 		n.send()
 	}
-	for i := range m.s.Members {
-		c := &member{m: m, n: i, position: make([]int64, m.s.Partitions)}
+	for range m.s.Members {
+		c := &member{m: m, position: make([]int64, m.s.Partitions)}
 		m.members = append(m.members, c)
 		c.again()
 	}
