@@ -78,10 +78,8 @@ func (p *predictor) slot(source, part int) *expectation {
 		p.sent = grow(p.sent, source)
 		return &p.sent[source]
 	}
-	if source >= len(p.slots) {
+	if source >= len(p.slots) || part >= len(p.slots[source]) {
 		p.slots = grow(p.slots, source)
-	}
-	if part >= len(p.slots[source]) {
 		p.slots[source] = grow(p.slots[source], part)
 	}
 	return &p.slots[source][part]
@@ -114,6 +112,15 @@ type shape struct {
 func (s shape) part(topic, partition int32) int { return int(partition)*s.topics + int(topic) }
 func (s shape) source(producer, member int32) int {
 	return int(member)*s.producers + int(producer)
+}
+
+// split undoes part and source. Often there is but one topic, or producer, and
+// nothing to divide.
+func split(v, n int) (int32, int32) {
+	if n == 1 {
+		return int32(v), 0
+	}
+	return int32(v / n), int32(v % n)
 }
 
 // encoder writes spans sections.
@@ -213,30 +220,48 @@ func (e *encoder) take(dst []byte) []byte {
 
 var errSection = errors.New("record: evidence: section is damaged")
 
-// column is a cursor over a column; bad is set when it runs out.
+// column is a cursor over a column; bad is set when it runs out. Values are
+// decoded some ahead, in a loop of their own, so that taking one is no call.
 type column struct {
-	b   []byte
-	bad bool
+	b     []byte
+	ahead []uint64 // decoded; at is the next
+	at    int
+	bad   bool
+	buf   [32]uint64
 }
 
 func (c *column) next() uint64 {
-	if len(c.b) > 0 && c.b[0] < 0x80 {
-		v := c.b[0]
-		c.b = c.b[1:]
-		return uint64(v)
+	if c.at == len(c.ahead) {
+		c.fill()
 	}
-	return c.long()
+	c.at++
+	return c.ahead[c.at-1]
 }
 
-func (c *column) long() uint64 {
-	v, n := binary.Uvarint(c.b)
-	if n <= 0 {
-		c.bad = true
-		c.b = nil
-		return 0
+// fill decodes the next values, at least one: a zero when there are no more.
+func (c *column) fill() {
+	n, b := 0, c.b
+	for n < len(c.buf) {
+		if len(b) >= 8 && n <= len(c.buf)-8 && binary.LittleEndian.Uint64(b)&0x8080808080808080 == 0 {
+			to := c.buf[n : n+8]
+			for i, v := range b[:8] {
+				to[i] = uint64(v)
+			}
+			n, b = n+8, b[8:]
+			continue
+		}
+		v, size := binary.Uvarint(b)
+		if size <= 0 {
+			break
+		}
+		c.buf[n], b = v, b[size:]
+		n++
 	}
-	c.b = c.b[n:]
-	return v
+	if n == 0 {
+		c.bad = true
+		c.buf[0], n = 0, 1
+	}
+	c.b, c.ahead, c.at = b, c.buf[:n], 0
 }
 
 // maxPart, maxSource and maxSlots bound what a damaged file can make the reader
@@ -269,11 +294,11 @@ func (d *decoder) fits(source, part int) bool {
 // decode calls f with the section's spans in order, some thousands at a time;
 // the slice is used again.
 func (d *decoder) decode(body []byte, buf []Span, f func([]Span) error) error {
-	head := column{b: body}
-	rows := head.next()
+	head := cursor{b: body}
+	rows := head.uint()
 	var lens [numCols]uint64
 	for i := range lens {
-		lens[i] = head.next()
+		lens[i] = head.uint()
 	}
 	rest := head.b
 	var cols [numCols]column
@@ -286,14 +311,14 @@ func (d *decoder) decode(body []byte, buf []Span, f func([]Span) error) error {
 	if rows != lens[colOps] {
 		return errSection
 	}
-	for len(cols[colOps].b) > 0 {
-		n := min(len(cols[colOps].b), cap(buf))
-		out := buf[:n]
+	for ops := cols[colOps].b; len(ops) > 0; {
+		out := buf[:min(len(ops), cap(buf))]
 		for i := range out {
-			if err := d.row(&out[i], &cols); err != nil {
+			if err := d.row(&out[i], ops[i], &cols); err != nil {
 				return err
 			}
 		}
+		ops = ops[len(out):]
 		// A column that ran out has given zeros since.
 		for i := range cols {
 			if cols[i].bad {
@@ -307,9 +332,8 @@ func (d *decoder) decode(body []byte, buf []Span, f func([]Span) error) error {
 	return nil
 }
 
-func (d *decoder) row(s *Span, cols *[numCols]column) error {
-	b := cols[colOps].b[0]
-	cols[colOps].b = cols[colOps].b[1:]
+// row decodes one span; b is its op with the flags.
+func (d *decoder) row(s *Span, b byte, cols *[numCols]column) error {
 	op := Op(b & 0x0f)
 	if op >= numOps {
 		return errSection
@@ -325,7 +349,7 @@ func (d *decoder) row(s *Span, cols *[numCols]column) error {
 			return errSection
 		}
 		part = int(v)
-		s.Partition, s.Topic = int32(part/d.topics), int32(part%d.topics)
+		s.Partition, s.Topic = split(part, d.topics)
 	}
 	source := 0
 	if hasSeq(op) || op == OpLate {
@@ -334,7 +358,7 @@ func (d *decoder) row(s *Span, cols *[numCols]column) error {
 			return errSection
 		}
 		source = int(v)
-		s.Source, s.Producer = int32(source/d.producers), int32(source%d.producers)
+		s.Source, s.Producer = split(source, d.producers)
 	}
 	if d.members {
 		s.Member = int32(cols[colMembers].next())
@@ -347,10 +371,15 @@ func (d *decoder) row(s *Span, cols *[numCols]column) error {
 		s.N = uint32(n) + 1
 	}
 	if hasSeq(op) {
-		if part >= 0 && (source >= len(d.slots) || part >= len(d.slots[source])) && !d.fits(source, part) {
+		var x *expectation
+		switch {
+		case part >= 0 && source < len(d.slots) && part < len(d.slots[source]):
+			x = &d.slots[source][part]
+		case part >= 0 && !d.fits(source, part):
 			return errSection
+		default:
+			x = d.slot(source, part)
 		}
-		x := d.slot(source, part)
 		s.First = x.next
 		if b&flagSeq != 0 {
 			s.First += uint64(unzig(cols[colSeqs].next()))

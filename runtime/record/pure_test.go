@@ -2,6 +2,7 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"testing"
 	"time"
 )
@@ -134,5 +135,34 @@ func TestFileName(t *testing.T) {
 	}
 	if a, b := fileName("a/b"), fileName("a:b"); a == b {
 		t.Errorf("got %s for both a/b and a:b", a)
+	}
+}
+
+// TestColumn reads back values of all sizes, so many that they come from
+// several fills, and finds a column's end and a damaged one's.
+func TestColumn(t *testing.T) {
+	var want []uint64
+	var b []byte
+	for i := range uint64(1000) {
+		v := i % 0x80 // one byte, in rows of eight and more
+		if i%37 == 0 || i > 900 {
+			v = i << (i % 50)
+		}
+		want = append(want, v)
+		b = binary.AppendUvarint(b, v)
+	}
+	for _, tt := range []struct {
+		name string
+		b    []byte
+	}{{"whole", b}, {"damaged at the end", append(b[:len(b):len(b)], 0x80)}} {
+		c := column{b: tt.b}
+		for i, v := range want {
+			if got := c.next(); got != v || c.bad {
+				t.Fatalf("%s: value %d: got %d (bad %v), want %d", tt.name, i, got, c.bad, v)
+			}
+		}
+		if got := c.next(); got != 0 || !c.bad {
+			t.Errorf("%s: behind the last value: got %d (bad %v), want 0 (bad true)", tt.name, got, c.bad)
+		}
 	}
 }

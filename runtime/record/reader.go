@@ -70,7 +70,7 @@ type Decoder struct {
 }
 
 func newDecoder(p *plan.Plan, info Info) *Decoder {
-	return &Decoder{plan: p, info: info, streams: map[Stream]*decoder{}, reasons: map[Stream][]string{}, buf: make([]Span, 2048)}
+	return &Decoder{plan: p, info: info, streams: map[Stream]*decoder{}, reasons: map[Stream][]string{}, buf: make([]Span, 256)}
 }
 
 func newShape(p *plan.Plan, info Info, members bool) shape {
