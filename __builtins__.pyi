@@ -660,7 +660,7 @@ def cluster(*, brokers: int = 1, controllers: int = 0, version: str | None = Non
     """Declares a Kafka cluster in KRaft mode."""
 def configure(target: _Topic | _Cluster | _Node | _Nodes | Sequence[_Node], config: Mapping[str, _Setting], *, revert_after: _Length | None = None) -> _Action:
     """Changes topic or broker settings while they run."""
-def consumer(topic: _Topic | Sequence[_Topic], *, group: str, members: int = 1, start: Literal["earliest", "latest"] | str = "earliest", commit: Literal["after", "before", "auto", "none"] | str = "after", commit_every: _Length = "1s", assignor: Literal["range", "roundrobin", "sticky", "cooperative-sticky"] | str = "range", work: _Length = "0s", session_timeout: _Length = "45s", site: _Site | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Consumer:
+def consumer(topic: _Topic | Sequence[_Topic], *, group: str, members: int = 1, start: Literal["earliest", "latest"] | str = "earliest", commit: Literal["after", "before", "auto", "none"] | str = "after", commit_every: _Length = "1s", isolation: Literal["read_uncommitted", "read_committed"] | str = "read_uncommitted", assignor: Literal["range", "roundrobin", "sticky", "cooperative-sticky"] | str = "range", work: _Length = "0s", session_timeout: _Length = "45s", site: _Site | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Consumer:
     """Declares a consumer group."""
 def crash(member: _Member | Sequence[_Member], *, restart_after: _Length | None = None) -> _Action:
     """Ends a client without goodbye. Undone by restart_after."""
@@ -700,7 +700,7 @@ def pause(node: _Node | _Nodes | Sequence[_Node], *, resume_after: _Length | Non
     """Freezes the process as SIGSTOP does. Undone by resume or resume_after."""
 def power_off(node: _Node | _Nodes | Sequence[_Node], *, restart_after: _Length | None = None) -> _Action:
     """The host vanishes: no resets, packets go nowhere, and what was not yet on disk is lost where the engine can show it. Undone by start or restart_after."""
-def producer(topic: _Topic, *, rate: float | Literal["max"] | str = 100, members: int = 1, acks: Literal["all", "1", "0", 1, 0] | str | int = "all", idempotent: bool = False, keys: int | None = None, size: str | int = "100B", partitioner: Literal["round_robin", "hash", "random"] | str = "round_robin", timeout: _Length = "2m", buffer: str | int = "32MB", compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] | str | None = None, site: _Site | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Producer:
+def producer(topic: _Topic, *, rate: float | Literal["max"] | str = 100, members: int = 1, acks: Literal["all", "1", "0", 1, 0] | str | int = "all", idempotent: bool = False, transaction: int | None = None, keys: int | None = None, size: str | int = "100B", partitioner: Literal["round_robin", "hash", "random"] | str = "round_robin", timeout: _Length = "2m", buffer: str | int = "32MB", compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] | str | None = None, site: _Site | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Producer:
     """Declares load on a topic. Records are due on a schedule, whatever the cluster does; lateness is recorded. A restarted member sends again what was not acknowledged."""
 def report(measure: Any) -> None:
     """Tabulates a measure without judging it."""

@@ -19,6 +19,8 @@ const (
 	maxMembers    = 1_000
 	maxRate       = 10_000_000
 	maxKeys       = 100_000_000
+	// A transaction is held in memory by its producer until it ends.
+	maxTransaction = 100_000
 )
 
 func nameParam() Param {
@@ -106,6 +108,7 @@ func thingWords() []Word {
 				{Name: "members", Type: TypeInt, Default: 1, In: between(1, maxMembers), Help: "number of clients"},
 				{Name: "acks", Type: TypeAcks, Default: "all", Choices: []string{"all", "1", "0"}, Help: "who must have a record before it counts as acknowledged; with 0 nothing is ever acknowledged"},
 				{Name: "idempotent", Type: TypeBool, Default: false, Help: "enable.idempotence: retries write no duplicates and keep order"},
+				{Name: "transaction", Type: TypeInt, In: between(1, maxTransaction), Help: "commit every so many records, all or none of which a reader of committed records sees; makes the producer idempotent. None: no transactions"},
 				{Name: "keys", Type: TypeInt, In: between(1, maxKeys), Help: "number of distinct keys; None: records have no key"},
 				{Name: "size", Type: TypeSize, Default: "100B", In: between(32, 8<<20), Help: "size of a record's value, part of which tells it apart from every other"},
 				{Name: "partitioner", Type: TypeString, Default: "round_robin", Choices: []string{"round_robin", "hash", "random"}, Help: "how a record gets its partition"},
@@ -128,6 +131,7 @@ func thingWords() []Word {
 				{Name: "start", Type: TypeString, Default: "earliest", Choices: []string{"earliest", "latest"}, Help: "auto.offset.reset"},
 				{Name: "commit", Type: TypeString, Default: "after", Choices: []string{"after", "before", "auto", "none"}, Help: "offsets are committed after the work (at least once), before it (at most once), by the client's timer, or never"},
 				{Name: "commit_every", Type: TypeDuration, Default: "1s", Help: "how often offsets are committed"},
+				{Name: "isolation", Type: TypeString, Default: "read_uncommitted", Choices: []string{"read_uncommitted", "read_committed"}, Help: "isolation.level: whether records of open and aborted transactions are read"},
 				{Name: "assignor", Type: TypeString, Default: "range", Choices: []string{"range", "roundrobin", "sticky", "cooperative-sticky"}, Help: "partition.assignment.strategy"},
 				{Name: "work", Type: TypeDuration, Default: "0s", Help: "time that a record takes to process"},
 				{Name: "session_timeout", Type: TypeDuration, Default: "45s", Help: "session.timeout.ms: how long a silent member keeps its partitions"},

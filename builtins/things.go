@@ -265,6 +265,13 @@ func runProducer(c *call) starlark.Value {
 		Timeout: c.dur("timeout"), Buffer: int64(c.num("buffer")), Compression: c.str("compression"),
 		Site: c.siteName(), Config: c.config("config", producerScope),
 	}
+	if c.has("transaction") {
+		p.Transaction = c.int("transaction")
+		if i := c.index("idempotent"); c.args[i].given && !p.Idempotent {
+			c.wrong(c.param("idempotent"), c.raw("idempotent"), "got False, want True with transaction", "leave it out: transaction makes the producer idempotent")
+		}
+		p.Idempotent = true
+	}
 	if math.IsInf(p.Rate, 1) {
 		p.Rate, p.MaxRate = 0, true
 	} else if c.has("rate") && p.Rate == 0 {
@@ -284,6 +291,9 @@ func runConsumer(c *call) starlark.Value {
 		Start: c.str("start"), Commit: c.str("commit"), CommitEvery: c.dur("commit_every"),
 		Assignor: c.str("assignor"), Work: c.dur("work"), SessionTimeout: c.dur("session_timeout"),
 		Site: c.siteName(), Config: c.config("config", consumerScope),
+	}
+	if level := c.str("isolation"); level != "read_uncommitted" {
+		x.Isolation = level
 	}
 	for _, name := range []string{"commit_every", "session_timeout"} {
 		if c.has(name) && c.dur(name) == 0 {

@@ -39,6 +39,7 @@ func order() []string {
 		"06-acks-one",
 		"07-acks-all",
 		"08-two-sites",
+		"09-transactions",
 	}
 }
 

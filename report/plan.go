@@ -163,7 +163,10 @@ func loadRows(p *plan.Plan) [][]string {
 			rate = "as fast as possible"
 		}
 		text := fmt.Sprintf("%s to %s, acks %s", rate, x.Topic, x.Acks)
-		if x.Idempotent {
+		switch {
+		case x.Transaction > 0:
+			text += ", in transactions of " + count(x.Transaction, "record")
+		case x.Idempotent:
 			text += ", idempotent"
 		}
 		if x.Members > 1 {
@@ -181,6 +184,9 @@ func loadRows(p *plan.Plan) [][]string {
 	for _, x := range p.Consumers {
 		text := fmt.Sprintf("%s of group %s from %s, %s, starts at %s, commits %s",
 			count(x.Members, "member"), x.Group, strings.Join(x.Topics, " "), x.Assignor, x.Start, commits(x)) + in(x.Site)
+		if x.Isolation != "" {
+			text += ", " + x.Isolation
+		}
 		if x.Work > 0 {
 			text += ", works " + x.Work.String() + " a record"
 		}

@@ -198,6 +198,7 @@ type PartitionState struct {
 	ISR       []int32
 	Start     int64 // log start offset of the leader; -1: not known
 	HighWater int64
+	Stable    int64 // last stable offset: where a reader of committed records stops
 	End       int64
 	Size      int64 // bytes in the leader's log
 }

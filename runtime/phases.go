@@ -262,9 +262,9 @@ func (r *run) patience() context.Context {
 	return r.calm
 }
 
-// noteEnds gives the end of each partition's log, by consumer too: its
-// high-water mark, once it has a leader and everything is replicated, or as it
-// stands when drain is over; -1 for a partition without a leader.
+// noteEnds gives the end of each partition's log: its high-water mark, once it has a
+// leader, everything is replicated and every transaction has ended, or as it stands when
+// drain is over; -1 for a partition without a leader.
 func (r *run) noteEnds() map[string]map[int32]int64 {
 	ctx, cancel := context.WithTimeout(r.patience(), max(r.clock.wall(r.p.Scenario.Drain.Std()), stopFloor))
 	defer cancel()
@@ -309,8 +309,23 @@ func (r *run) settled(s State, ends map[string]map[int32]int64) bool {
 		}
 		ends[p.Topic][p.Partition] = end
 		final = final && p.Leader >= 0 && p.HighWater >= p.End
+		if r.transacted(p.Topic) {
+			final = final && p.Stable >= p.HighWater
+			if r.stable == nil {
+				r.stable = make(map[string]map[int32]int64)
+			}
+			if r.stable[p.Topic] == nil {
+				r.stable[p.Topic] = make(map[int32]int64)
+			}
+			r.stable[p.Topic][p.Partition] = p.Stable
+		}
 	}
 	return final
+}
+
+// transacted tells whether some producer writes to a topic in transactions.
+func (r *run) transacted(topic string) bool {
+	return slices.ContainsFunc(r.p.Producers, func(x plan.Producer) bool { return x.Topic == topic && x.Transaction > 0 })
 }
 
 // drain waits until each group has read to the ends, or drain is over.
@@ -361,7 +376,8 @@ func (r *run) drainLimit(i int32, missing []position, why string) {
 	})
 }
 
-// positions gives the ends by consumer. An end that nobody knows is never
+// positions gives the ends by consumer: for one that reads committed records only, the
+// last stable offset, where a transaction that nobody ended begins. An end that nobody knows is never
 // reached.
 func (r *run) positions(ends map[string]map[int32]int64) map[position]int64 {
 	out := make(map[position]int64)
@@ -371,6 +387,9 @@ func (r *run) positions(ends map[string]map[int32]int64) map[position]int64 {
 				continue
 			}
 			for part, end := range ends[topic.Name] {
+				if stable, ok := r.stable[topic.Name][part]; ok && stable >= 0 && consumer.Isolation == "read_committed" {
+					end = min(end, stable)
+				}
 				if end < 0 {
 					end = unknownEnd
 				}

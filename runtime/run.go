@@ -42,6 +42,7 @@ type run struct {
 	watch    *watcher // nil in Up
 	claims   claims   // nil in Up, and when no alarm or event needs it
 	rec      *record.Writer
+	stable   map[string]map[int32]int64 // topic, partition: last stable offset at the end
 	logs     *logFile
 
 	timeline   sync.WaitGroup // events that may still fire, alarms

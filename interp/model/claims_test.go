@@ -399,6 +399,16 @@ func TestWisdom(t *testing.T) {
 				b.at("e", "40s", plan.Action{Verb: plan.Elect, Targets: refs(ref(plan.RefTopic, "orders")), Elect: "preferred", Partition: 0})
 				b.expect(lost, none)
 			}},
+		{"aborted records are read twice",
+			func(b *builder) {
+				b.producer().Transaction = 50
+				b.expect(on(plan.RefConsumer, "billing", "duplicates"), none)
+			},
+			[]string{"billing: warning: consumer: isolation is read_uncommitted, so what shop aborts and sends again is read twice: under duplicates (claim-1:1)"},
+			func(b *builder) {
+				b.producer().Transaction, b.consumer().Isolation = 50, "read_committed"
+				b.expect(on(plan.RefConsumer, "billing", "duplicates"), none)
+			}},
 		{"start at the latest",
 			func(b *builder) { b.consumer().Start = "latest"; b.expect(missing, none) },
 			[]string{"billing: warning: consumer: start is latest, so what comes before its first fetch, or to a new partition, is skipped: under missing (claim-1:1)"},

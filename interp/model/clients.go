@@ -63,9 +63,13 @@ func (c *checker) checkProducers() {
 		}
 		// Kafka's own rule (KIP-98, enforced since KIP-679): an idempotent
 		// producer refuses to start with other acks.
-		if x.Idempotent && x.Acks != "all" {
+		switch {
+		case x.Transaction > 0 && x.Acks != "all":
+			c.errorf(x.Pos, `acks = "all"`, "producer: transaction needs acks all, got %s", x.Acks)
+		case x.Idempotent && x.Acks != "all":
 			c.errorf(x.Pos, `acks = "all"`, "producer: idempotent needs acks all, got %s", x.Acks)
 		}
+		c.checkTransaction(x, s.topics[0].cluster)
 		if need := int64(x.Size) + recordRoom; x.Buffer > 0 && x.Buffer < need {
 			c.errorf(x.Pos, fmt.Sprintf(`buffer = "%dKB"`, (need+1023)>>10),
 				"producer: for parameter buffer: got %d bytes, want at least %d, room for one record of %d bytes and what comes with it", x.Buffer, need, x.Size)
@@ -86,6 +90,31 @@ func (c *checker) checkProducers() {
 		case said && int64(x.Size)+recordOverhead > request:
 			c.errorf(x.Pos, fmt.Sprintf(`config = {"max.request.size": %d}`, x.Size+recordRoom),
 				"producer: for parameter size: got %d bytes, but its client sends no more than %d in a request (max.request.size)", x.Size, request)
+		}
+	}
+}
+
+// checkTransaction holds the length of a transaction against its timeout: the coordinator
+// aborts what is open for longer, and the producer's buffer against its size.
+func (c *checker) checkTransaction(x *plan.Producer, cluster *clusterState) {
+	if x.Transaction == 0 {
+		return
+	}
+	if need := int64(x.Transaction) * (int64(x.Size) + recordRoom); x.Buffer > 0 && x.Buffer < need {
+		c.errorf(x.Pos, "a larger buffer, or fewer records in a transaction", "producer: for parameter transaction: got %d, which needs a buffer of at least %d bytes, not %d", x.Transaction, need, x.Buffer)
+	}
+	timeout, ok := intValue(x.Config, "transaction.timeout.ms")
+	if !ok {
+		timeout = 60_000
+	}
+	if cluster != nil {
+		if most, ok := cluster.brokerInt("transaction.max.timeout.ms"); ok && timeout > most {
+			c.errorf(x.Pos, "", "producer: for config transaction.timeout.ms: got %d, want at most %d, transaction.max.timeout.ms of %s", timeout, most, cluster.c.Name)
+		}
+	}
+	if x.Rate > 0 {
+		if took := float64(x.Transaction) * float64(max(x.Members, 1)) / x.Rate * 1000; took > float64(timeout)/2 {
+			c.warnf(x.Pos, "fewer records in a transaction", "producer: a transaction of %d records takes %.0f s at this rate: it is committed earlier, when half of transaction.timeout.ms (%d) is over", x.Transaction, took/1000, timeout)
 		}
 	}
 }

@@ -105,6 +105,28 @@ func TestThings(t *testing.T) {
 			func(b *builder) { b.producer().Idempotent, b.producer().Acks = true, "1" },
 			[]string{"shop: error: producer: idempotent needs acks all, got 1"},
 			func(b *builder) { b.producer().Idempotent = true }},
+		{"transaction without acks",
+			func(b *builder) { b.producer().Transaction, b.producer().Idempotent, b.producer().Acks = 50, true, "1" },
+			[]string{"shop: error: producer: transaction needs acks all, got 1"},
+			func(b *builder) { b.producer().Transaction, b.producer().Idempotent = 50, true }},
+		{"transaction larger than the buffer",
+			func(b *builder) { b.producer().Transaction, b.producer().Buffer = 50, 9999 },
+			[]string{"shop: error: producer: for parameter transaction: got 50, which needs a buffer of at least 10000 bytes, not 9999"},
+			func(b *builder) { b.producer().Transaction, b.producer().Buffer = 50, 10000 }},
+		{"transaction that takes too long",
+			func(b *builder) { b.producer().Transaction, b.producer().Rate = 100, 2 },
+			[]string{"shop: warning: producer: a transaction of 100 records takes 50 s at this rate: it is committed earlier, when half of transaction.timeout.ms (60000) is over"},
+			func(b *builder) { b.producer().Transaction, b.producer().Rate = 100, 4 }},
+		{"transaction timeout above the brokers' limit",
+			func(b *builder) {
+				b.producer().Transaction = 50
+				b.producer().Config = map[string]string{"transaction.timeout.ms": "900001"}
+			},
+			[]string{"shop: error: producer: for config transaction.timeout.ms: got 900001, want at most 900000, transaction.max.timeout.ms of kafka"},
+			func(b *builder) {
+				b.producer().Transaction = 50
+				b.producer().Config = map[string]string{"transaction.timeout.ms": "900000"}
+			}},
 		{"buffer",
 			func(b *builder) { b.producer().Buffer = 199 },
 			[]string{"shop: error: producer: for parameter buffer: got 199 bytes, want at least 200, room for one record of 100 bytes and what comes with it"},

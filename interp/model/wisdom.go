@@ -5,6 +5,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"starfall/interp/plan"
@@ -89,6 +90,12 @@ func (c *checker) warnConsumer(t *plan.Term, s *clientState, said string, r risk
 			c.warnf(x.Pos, `commit = "after"`, "consumer: commit is before the work, so a member that goes takes what it had not done: under %s", said)
 		}
 	case "duplicates":
+		for i := range c.p.Producers {
+			p := &c.p.Producers[i]
+			if p.Transaction > 0 && x.Isolation == "" && slices.Contains(x.Topics, p.Topic) && once("isolation "+x.Name) {
+				c.warnf(x.Pos, `isolation = "read_committed"`, "consumer: isolation is read_uncommitted, so what %s aborts and sends again is read twice: under %s", p.Name, said)
+			}
+		}
 		if x.Commit == "none" && s.disturbed && once("none "+x.Name) {
 			c.warnf(x.Pos, `commit = "after"`, "consumer: commit is none, so whoever takes a partition over begins anew: under %s", said)
 		}

@@ -171,11 +171,12 @@ type Producer struct {
 	Members     int               `json:"members"`
 	Acks        string            `json:"acks"` // "all", "1" or "0"
 	Idempotent  bool              `json:"idempotent,omitempty"`
-	Keys        int               `json:"keys,omitempty"` // number of distinct keys; 0: no key
-	Size        int               `json:"size"`           // bytes of a record's value
-	Partitioner string            `json:"partitioner"`    // round_robin, hash or random
-	Timeout     Duration          `json:"timeout"`        // after which a record is given up (delivery.timeout.ms)
-	Buffer      int64             `json:"buffer"`         // bytes (buffer.memory), each member
+	Transaction int               `json:"transaction,omitempty"` // records in a transaction of a member; 0: none
+	Keys        int               `json:"keys,omitempty"`        // number of distinct keys; 0: no key
+	Size        int               `json:"size"`                  // bytes of a record's value
+	Partitioner string            `json:"partitioner"`           // round_robin, hash or random
+	Timeout     Duration          `json:"timeout"`               // after which a record is given up (delivery.timeout.ms)
+	Buffer      int64             `json:"buffer"`                // bytes (buffer.memory), each member
 	Compression string            `json:"compression,omitempty"`
 	Site        string            `json:"site"`
 	Config      map[string]string `json:"config,omitempty"` // the Java producer's config names
@@ -192,7 +193,8 @@ type Consumer struct {
 	Start          string            `json:"start"` // earliest or latest (auto.offset.reset)
 	Commit         string            `json:"commit"`
 	CommitEvery    Duration          `json:"commit_every"`
-	Assignor       string            `json:"assignor"` // range, roundrobin, sticky or cooperative-sticky
+	Isolation      string            `json:"isolation,omitempty"` // "" is read_uncommitted, else read_committed
+	Assignor       string            `json:"assignor"`            // range, roundrobin, sticky or cooperative-sticky
 	Work           Duration          `json:"work,omitempty"`
 	SessionTimeout Duration          `json:"session_timeout"`
 	Site           string            `json:"site"`

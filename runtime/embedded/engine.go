@@ -163,7 +163,7 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 		}
 	}
 	options.Brokers = len(brokers)
-	options.Config = withOffsetsTopic(p.Config, len(brokers))
+	options.Config = withInternalTopics(p.Config, len(brokers))
 	for i, id := range brokers {
 		if id != int32(i+1) {
 			return nil, fmt.Errorf("node %d: for parameter id: want brokers counted from 1 without a gap", id)
@@ -258,19 +258,25 @@ func toPlan(id int32) int32 {
 	return id
 }
 
-// withOffsetsTopic lowers offsets.topic.replication.factor to the number of
-// brokers, as images for a single broker do: with Kafka's default of 3 a smaller
-// cluster never gets an offsets topic and no group ever a coordinator. What the
-// scenario sets stays.
-func withOffsetsTopic(config map[string]string, brokers int) map[string]string {
-	const name = "offsets.topic.replication.factor"
-	if _, set := config[name]; set || brokers >= 3 {
-		return config
+// withInternalTopics lowers the replication factors of the coordinators' topics, and the
+// in-sync replicas that transactions need, to the number of brokers, as images for a
+// single broker do: with Kafka's default of 3 a smaller cluster never gets an offsets
+// topic and no group ever a coordinator. What the scenario sets stays.
+func withInternalTopics(config map[string]string, brokers int) map[string]string {
+	out := map[string]string{}
+	maps.Copy(out, config)
+	for _, c := range []struct {
+		name      string
+		otherwise int
+	}{
+		{"offsets.topic.replication.factor", 3},
+		{"transaction.state.log.replication.factor", 3},
+		{"transaction.state.log.min.isr", 2},
+	} {
+		if _, set := config[c.name]; set || brokers >= c.otherwise {
+			continue
+		}
+		out[c.name] = strconv.Itoa(brokers)
 	}
-	out := maps.Clone(config)
-	if out == nil {
-		out = map[string]string{}
-	}
-	out[name] = strconv.Itoa(brokers)
 	return out
 }

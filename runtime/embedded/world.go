@@ -117,10 +117,10 @@ func (c *cluster) inspect() runtime.State {
 	for _, p := range c.core.Partitions(0) {
 		s := runtime.PartitionState{
 			Topic: p.Topic, Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch,
-			Replicas: p.Replicas, ISR: p.ISR, Start: -1, HighWater: -1, End: -1,
+			Replicas: p.Replicas, ISR: p.ISR, Start: -1, HighWater: -1, Stable: -1, End: -1,
 		}
 		if r, ok := replicas[key{p.Topic, p.Partition, p.Leader}]; ok {
-			s.Start, s.HighWater, s.End, s.Size = r.LogStart, r.HighWatermark, r.LogEnd, r.Size
+			s.Start, s.HighWater, s.Stable, s.End, s.Size = r.LogStart, r.HighWatermark, r.LastStable, r.LogEnd, r.Size
 		}
 		out.Partitions = append(out.Partitions, s)
 	}

@@ -143,7 +143,8 @@ type mark struct {
 type topicState struct {
 	plan    *plan.Topic
 	cluster int
-	audited sources
+	audited sources // what stands in the log, committed
+	aborted sources // what stands there in transactions that did not commit
 	marks   map[int32]record.AuditMark
 	order   ordering
 	want    demand

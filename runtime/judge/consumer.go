@@ -260,11 +260,15 @@ func (x *consumer) finish(c *collector, end time.Duration) {
 
 // audited takes a span of the audit, in the order of the log.
 func (c *collector) audited(s *record.Span) {
-	if s.Op != record.OpAudited || int(s.Topic) >= len(c.topics) || s.Source < 1 {
+	if s.Op != record.OpAudited && s.Op != record.OpAborted || int(s.Topic) >= len(c.topics) || s.Source < 1 {
 		return
 	}
 	t := c.topics[s.Topic]
 	m := c.producers[s.Producer].member(s.Source, c.plan)
+	if s.Op == record.OpAborted {
+		t.aborted.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
+		return
+	}
 	again := t.audited.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	c.scratch = again
 	if len(again) > 0 {

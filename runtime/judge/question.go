@@ -212,6 +212,9 @@ func (c *collector) answerByBits(q *question) {
 	})
 }
 
+// readCommitted is the isolation of a consumer that does not see aborted records.
+const readCommitted = "read_committed"
+
 // suspects are the records that a second pass has to look at: acknowledged and
 // not in some group's deliveries or not in the log; delivered though never
 // sent or failed.
@@ -252,10 +255,16 @@ func (c *collector) suspects() suspects {
 					}
 				case "phantoms":
 					x := c.consumers[q.index]
+					// An aborted record has failed, but a reader of all isolation levels
+					// but read_committed rightly sees it in the log.
+					var aborted *bitset
+					if x.plan.Isolation != readCommitted {
+						aborted = c.topics[p.topic].aborted.get(p.index, m.index)
+					}
 					add(&out.phantom[q.index], p, m, func(w []uint64) uint64 {
 						sent := w[1] | w[2] | w[3] | w[4]
-						return w[0] & (^sent | w[3]&^w[2]&^w[4])
-					}, x.delivered.get(p.index, m.index), &m.accepted, &m.acked, &m.failed, &m.unsure)
+						return w[0] & (^sent | w[3]&^w[2]&^w[4]&^w[5])
+					}, x.delivered.get(p.index, m.index), &m.accepted, &m.acked, &m.failed, &m.unsure, aborted)
 				}
 			})
 		}

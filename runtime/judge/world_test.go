@@ -27,6 +27,7 @@ type world struct {
 	unknown func(seq uint64) string
 	deliver func(seq uint64, part int32, ack time.Duration) []time.Duration // the times it is delivered
 	inLog   func(seq uint64) int                                            // how often it stands in the log
+	aborted func(seq uint64) int                                            // how often it stands there in aborted transactions, before the others
 	sample  func(at time.Duration, s *record.Sample)
 	group   func(w *record.Writer) // instead of two members from the start
 	more    func(w *record.Writer)
@@ -111,7 +112,11 @@ func (x *world) write(w *record.Writer) {
 	var deliveries []delivery
 	var acks []acked
 	var offsets [4]int64
-	var audit [4][]uint64
+	type standing struct {
+		seq     uint64
+		aborted bool
+	}
+	var audit [4][]standing
 	schedule := record.Segment{Rate: x.rate}
 	total := schedule.NextAfter(end - 1)
 	for seq := range total {
@@ -140,8 +145,13 @@ func (x *world) write(w *record.Writer) {
 		case ack >= 0:
 			acks = append(acks, acked{ack, seq, k, offset, "", record.OpAcked})
 		}
+		if x.aborted != nil {
+			for range x.aborted(seq) {
+				audit[k] = append(audit[k], standing{seq, true})
+			}
+		}
 		for range copies {
-			audit[k] = append(audit[k], seq)
+			audit[k] = append(audit[k], standing{seq, false})
 		}
 		times := []time.Duration{ack + 2*ms}
 		if x.deliver != nil {
@@ -187,8 +197,13 @@ func (x *world) write(w *record.Writer) {
 	if !x.noAudit {
 		for k := range audit {
 			a := w.Audit("orders", int32(k), 0, int64(len(audit[k])))
-			for i, seq := range audit[k] {
-				a.Record(int64(i), record.Identity{Run: 7, Member: 1, Seq: seq})
+			for i, s := range audit[k] {
+				id := record.Identity{Run: 7, Member: 1, Seq: s.seq}
+				if s.aborted {
+					a.Aborted(int64(i), id)
+				} else {
+					a.Record(int64(i), id)
+				}
 			}
 			a.Close(nil)
 		}

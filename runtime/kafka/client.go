@@ -16,8 +16,9 @@ import (
 // client is what sarama's AsyncProducer and ConsumerGroup (1.61.1) see as their
 // client. They call Config, Closed, Close, Partitions, WritablePartitions,
 // Leader, LeaderAndEpoch, PartitionNotReadable, GetOffset, RefreshMetadata,
-// LeastLoadedBroker, Coordinator, RefreshCoordinator and Topics; the embedded
-// interface is nil, the rest is for admin clients and transactions.
+// LeastLoadedBroker, Coordinator, RefreshCoordinator, their counterparts for
+// transactions, and Topics; the embedded interface is nil, the rest is for admin
+// clients.
 //
 // Each client has connections of its own, so that what waits on one partition's
 // connection (a request to a broker that does not answer) is no other
@@ -39,15 +40,24 @@ type client struct {
 
 	mu      sync.Mutex
 	brokers map[string]*sarama.Broker // by address
-	coord   *sarama.Broker
-	tried   bool // coord has been handed out
-	lookup  sync.Mutex
+	group   coordinator
+	txn     coordinator
+}
+
+// coordinator is the connection to a group's or a transactional id's coordinator. All but
+// lookup and kind is guarded by the client's mutex.
+type coordinator struct {
+	kind   sarama.CoordinatorType
+	broker *sarama.Broker
+	tried  bool       // broker has been handed out
+	lookup sync.Mutex // one at a time
 }
 
 var _ sarama.Client = (*client)(nil)
 
 func newClient(c *cluster, conf *sarama.Config, d *dialer) *client {
-	return &client{cluster: c, conf: conf, dial: d, closed: make(chan struct{}), brokers: map[string]*sarama.Broker{}}
+	return &client{cluster: c, conf: conf, dial: d, closed: make(chan struct{}), brokers: map[string]*sarama.Broker{},
+		group: coordinator{kind: sarama.CoordinatorGroup}, txn: coordinator{kind: sarama.CoordinatorTransaction}}
 }
 
 // end closes the client's connections and lets everything that waits in it
@@ -58,8 +68,10 @@ func (c *client) end(reset bool) {
 	c.dial.close(reset)
 	c.mu.Lock()
 	brokers := slices.Collect(maps.Values(c.brokers))
-	if c.coord != nil {
-		brokers = append(brokers, c.coord)
+	for _, x := range []*coordinator{&c.group, &c.txn} {
+		if x.broker != nil {
+			brokers = append(brokers, x.broker)
+		}
 	}
 	clear(c.brokers)
 	c.mu.Unlock()
@@ -210,6 +222,7 @@ func (c *client) GetOffset(topic string, partition int32, at int64) (int64, erro
 			return -1, err
 		}
 		req := sarama.NewOffsetRequest(protocol)
+		req.IsolationLevel = c.conf.Consumer.IsolationLevel
 		req.AddBlock(topic, partition, at, 1)
 		resp, err := b.GetAvailableOffsets(req)
 		if err != nil {
@@ -237,14 +250,30 @@ func (c *client) GetOffset(topic string, partition int32, at int64) (int64, erro
 // has failed. Sarama's own client would wait 2 s of wall time when
 // __consumer_offsets has no leader; here it is retry.backoff.ms.
 func (c *client) Coordinator(group string) (*sarama.Broker, error) {
+	return c.coordinatorOf(&c.group, group)
+}
+
+// RefreshCoordinator asks each broker in turn who coordinates the group. On
+// failure it returns after retry.backoff.ms.
+func (c *client) RefreshCoordinator(group string) error { return c.find(&c.group, group) }
+
+// TransactionCoordinator is Coordinator for a transactional id.
+func (c *client) TransactionCoordinator(id string) (*sarama.Broker, error) {
+	return c.coordinatorOf(&c.txn, id)
+}
+
+// RefreshTransactionCoordinator is RefreshCoordinator for a transactional id.
+func (c *client) RefreshTransactionCoordinator(id string) error { return c.find(&c.txn, id) }
+
+func (c *client) coordinatorOf(x *coordinator, key string) (*sarama.Broker, error) {
 	c.mu.Lock()
-	b, tried := c.coord, c.tried
+	b, tried := x.broker, x.tried
 	c.mu.Unlock()
 	if b != nil {
 		// sarama closes the connection when a request on it failed
 		if ok, _ := b.Connected(); ok || !tried {
 			c.mu.Lock()
-			c.tried = true
+			x.tried = true
 			c.mu.Unlock()
 			return b, nil
 		}
@@ -252,24 +281,22 @@ func (c *client) Coordinator(group string) (*sarama.Broker, error) {
 			return nil, sarama.ErrClosedClient
 		}
 	}
-	if err := c.RefreshCoordinator(group); err != nil {
+	if err := c.find(x, key); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tried = true
-	return c.coord, nil
+	x.tried = true
+	return x.broker, nil
 }
 
-// RefreshCoordinator asks each broker in turn who coordinates the group. On
-// failure it returns after retry.backoff.ms.
-func (c *client) RefreshCoordinator(group string) error {
-	c.lookup.Lock()
-	defer c.lookup.Unlock()
+func (c *client) find(x *coordinator, key string) error {
+	x.lookup.Lock()
+	defer x.lookup.Unlock()
 	if c.Closed() {
 		return sarama.ErrClosedClient
 	}
-	addr, err := findCoordinator(c.cluster, group)
+	addr, err := findCoordinator(c.cluster, x.kind, key)
 	if err != nil {
 		if c.Closed() || !c.pause() {
 			return sarama.ErrClosedClient
@@ -278,26 +305,26 @@ func (c *client) RefreshCoordinator(group string) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.coord != nil && c.coord.Addr() == addr {
-		if err := c.coord.Open(c.conf); errors.Is(err, sarama.ErrAlreadyConnected) {
+	if x.broker != nil && x.broker.Addr() == addr {
+		if err := x.broker.Open(c.conf); errors.Is(err, sarama.ErrAlreadyConnected) {
 			return nil
 		}
-		c.tried = false
+		x.tried = false
 		return nil
 	}
-	if c.coord != nil {
-		old := c.coord
+	if x.broker != nil {
+		old := x.broker
 		go old.Close() // may wait for a request on it
 	}
-	c.coord = sarama.NewBroker(addr)
-	c.tried = false
-	return c.coord.Open(c.conf)
+	x.broker = sarama.NewBroker(addr)
+	x.tried = false
+	return x.broker.Open(c.conf)
 }
 
-// findCoordinator asks brokers of the cluster for a group's coordinator, one
-// after the other. A broker that does not answer within the hedge does not hold
+// findCoordinator asks brokers of the cluster for the coordinator of a group or a
+// transactional id, one after the other. A broker that does not answer within the hedge does not hold
 // up the question to the next.
-func findCoordinator(c *cluster, group string) (string, error) {
+func findCoordinator(c *cluster, kind sarama.CoordinatorType, key string) (string, error) {
 	type answer struct {
 		addr string
 		err  error
@@ -312,7 +339,7 @@ func findCoordinator(c *cluster, group string) (string, error) {
 			a := addrs[next]
 			next++
 			if !c.spawn(func() {
-				addr, err := askCoordinator(c, a, group)
+				addr, err := askCoordinator(c, a, kind, key)
 				answers <- answer{addr, err}
 			}) {
 				return "", sarama.ErrClosedClient
@@ -338,14 +365,14 @@ func findCoordinator(c *cluster, group string) (string, error) {
 	}
 }
 
-func askCoordinator(c *cluster, addr, group string) (string, error) {
+func askCoordinator(c *cluster, addr string, kind sarama.CoordinatorType, key string) (string, error) {
 	b := sarama.NewBroker(addr)
 	if err := b.Open(c.conf); err != nil {
 		return "", err
 	}
 	defer b.Close()
 	resp, err := b.FindCoordinator(&sarama.FindCoordinatorRequest{
-		Version: 3, CoordinatorKey: group, CoordinatorType: sarama.CoordinatorGroup,
+		Version: 3, CoordinatorKey: key, CoordinatorType: kind,
 	})
 	switch {
 	case err != nil:

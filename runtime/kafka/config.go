@@ -45,6 +45,7 @@ var producerNames = []mapping{
 	{"request.timeout.ms", func(s *settings, v string) error { return millis(&s.requestTimeout, v) }},
 	{"retry.backoff.ms", func(s *settings, v string) error { return millis(&s.backoff, v) }},
 	{"socket.connection.setup.timeout.ms", func(s *settings, v string) error { return millis(&s.connectTimeout, v) }},
+	{"transaction.timeout.ms", func(s *settings, v string) error { return millis(&s.txnTimeout, v) }},
 }
 
 // consumerNames is sorted. group.instance.id gets "-" and the member's number
@@ -98,7 +99,7 @@ type settings struct {
 	metadataAge    time.Duration
 
 	batchSize, maxRequest int
-	linger                time.Duration
+	linger, txnTimeout    time.Duration
 	compression           string
 	levels                map[string]int
 
@@ -121,6 +122,7 @@ func defaults(speed float64) settings {
 		backoff:        100 * time.Millisecond,
 		metadataAge:    5 * time.Minute,
 		maxRequest:     1 << 20,
+		txnTimeout:     time.Minute,
 		fetchMin:       1,
 		fetchMax:       50 << 20,
 		fetchPartition: 1 << 20,

@@ -256,6 +256,10 @@ func (c *consumer) complain(what string, err error) {
 func (c *consumer) ConsumeClaim(sess sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
 	c.note(sess)
 	f := newFetcher(c.cluster, c.set, memberID(c.spec.Consumer.Name, c.spec.Member), claim.Topic(), claim.Partition(), claim.InitialOffset())
+	if c.spec.Consumer.Isolation == "read_committed" {
+		f.isolation = sarama.ReadCommitted
+		f.client.conf.Consumer.IsolationLevel = sarama.ReadCommitted // where "latest" is
+	}
 	f.moved = func(to int64) {
 		c.offsets.forget(claim.Topic(), claim.Partition()) // the position was moved
 		c.spec.Log.Position(claim.Topic(), claim.Partition(), to, c.spec.Clock.Now())
@@ -378,6 +382,9 @@ func (k *claimed) process(x chunk) bool {
 			}
 		}
 		for _, r := range rest[:n] {
+			if r.aborted {
+				continue
+			}
 			if !c.work(k.over) {
 				return false
 			}
@@ -395,6 +402,13 @@ func (k *claimed) process(x chunk) bool {
 			c.offsets.mark(k.topic, k.partition, last)
 		}
 		rest = rest[n:]
+	}
+	if tail := x.records; len(tail) == 0 || tail[len(tail)-1].aborted || tail[len(tail)-1].offset+1 < x.next {
+		// What is no record to this member (aborted ones, markers) is read all the same.
+		c.spec.Log.Position(k.topic, k.partition, x.next, c.spec.Clock.Now())
+		if c.spec.Consumer.Commit != commitNone {
+			c.offsets.mark(k.topic, k.partition, x.next)
+		}
 	}
 	return true
 }

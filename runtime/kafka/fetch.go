@@ -4,25 +4,40 @@
 package kafka
 
 import (
+	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
 )
 
-// fetched is one record of a log.
+// fetched is one record of a log. aborted says that its transaction did not commit; that is
+// known only to a fetcher with read_committed.
 type fetched struct {
-	offset int64
-	value  []byte
+	offset  int64
+	value   []byte
+	aborted bool
 }
 
 // chunk is what one fetch gave: records in order of the log, and where the log
-// goes on. highWater is the leader's.
+// goes on. highWater and stable are the leader's high-water mark and last stable offset.
+// markers are the ends of transactions in it.
 type chunk struct {
-	records   []fetched
-	next      int64
-	highWater int64
+	records           []fetched
+	next              int64
+	highWater, stable int64
+	markers           []txnMarker
+	producers         []int64 // of records, for those in transactions; -1 for others
+}
+
+// txnMarker is a control record that ends a producer's transaction.
+type txnMarker struct {
+	producer int64
+	offset   int64
+	commit   bool
 }
 
 // errOutOfRange says that the log has no such offset.
@@ -51,6 +66,10 @@ type fetcher struct {
 	// wait and atLeast are fetch.max.wait.ms (wall) and fetch.min.bytes.
 	wait    time.Duration
 	atLeast int
+	// isolation is that of its fetches.
+	isolation sarama.IsolationLevel
+	// marks lets chunks tell the producers of transactional records.
+	marks bool
 	// moved is called when the offset jumps, but not forward past what the log
 	// no longer has. nil: nobody asks.
 	moved func(to int64)
@@ -158,6 +177,7 @@ func (f *fetcher) ask(b *sarama.Broker, epoch int32, offset int64, bytes int) (*
 		MaxBytes:     int32(max(f.set.fetchMax, bytes)),
 		MaxWaitTime:  int32(f.wait / time.Millisecond),
 		SessionEpoch: -1, // no fetch session (KIP-227)
+		Isolation:    f.isolation,
 	}
 	req.AddBlock(f.topic, f.partition, offset, int32(bytes), epoch)
 	resp, err := b.Fetch(req)
@@ -177,7 +197,8 @@ func (f *fetcher) ask(b *sarama.Broker, epoch int32, offset int64, bytes int) (*
 
 // read takes the records of a block that lie at or past the offset.
 func (f *fetcher) read(block *sarama.FetchResponseBlock) (chunk, error) {
-	c := chunk{next: f.offset, highWater: block.HighWaterMarkOffset}
+	c := chunk{next: f.offset, highWater: block.HighWaterMarkOffset, stable: block.LastStableOffset}
+	aborted := newAbortedSet(block.AbortedTransactions)
 	for _, set := range block.RecordsSet {
 		batch := set.RecordBatch
 		if batch == nil {
@@ -187,10 +208,22 @@ func (f *fetcher) read(block *sarama.FetchResponseBlock) (chunk, error) {
 			continue
 		}
 		f.epoch = batch.PartitionLeaderEpoch
-		if !batch.Control {
+		gone := aborted.has(batch)
+		if batch.Control {
+			if m, ok := markerOf(batch); ok {
+				c.markers = append(c.markers, m)
+			}
+		} else {
+			producer := int64(-1)
+			if batch.IsTransactional {
+				producer = batch.ProducerID
+			}
 			for _, r := range batch.Records {
 				if at := batch.FirstOffset + r.OffsetDelta; at >= f.offset {
-					c.records = append(c.records, fetched{at, r.Value})
+					c.records = append(c.records, fetched{at, r.Value, gone})
+					if f.marks {
+						c.producers = append(c.producers, producer)
+					}
 				}
 			}
 		}
@@ -198,6 +231,42 @@ func (f *fetcher) read(block *sarama.FetchResponseBlock) (chunk, error) {
 	}
 	c.next = f.offset
 	return c, nil
+}
+
+// abortedSet tells which batches of a fetch belong to aborted transactions, as the Java
+// consumer does: from a transaction's first offset to its marker (KIP-98).
+type abortedSet struct {
+	ahead []*sarama.AbortedTransaction // by first offset
+	open  map[int64]bool               // producers
+}
+
+func newAbortedSet(list []*sarama.AbortedTransaction) *abortedSet {
+	ahead := slices.Clone(list)
+	slices.SortFunc(ahead, func(a, b *sarama.AbortedTransaction) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
+	return &abortedSet{ahead: ahead, open: map[int64]bool{}}
+}
+
+// has takes the batches in their order.
+func (s *abortedSet) has(b *sarama.RecordBatch) bool {
+	for len(s.ahead) > 0 && s.ahead[0].FirstOffset <= b.LastOffset() {
+		s.open[s.ahead[0].ProducerID] = true
+		s.ahead = s.ahead[1:]
+	}
+	if b.Control {
+		delete(s.open, b.ProducerID)
+		return false
+	}
+	return b.IsTransactional && s.open[b.ProducerID]
+}
+
+// markerOf reads a control batch that ends a transaction. Its key is a version and a type,
+// 0 for abort and 1 for commit.
+func markerOf(b *sarama.RecordBatch) (txnMarker, bool) {
+	if len(b.Records) != 1 || len(b.Records[0].Key) < 4 {
+		return txnMarker{}, false
+	}
+	kind := binary.BigEndian.Uint16(b.Records[0].Key[2:])
+	return txnMarker{b.ProducerID, b.FirstOffset, kind == 1}, kind <= 1
 }
 
 // reconcile looks whether the record before the offset still has the epoch that

@@ -20,14 +20,31 @@ const (
 	widest = 8192
 )
 
-// entry is a record that waits in a lane. since is the start of its delivery
+// entry is a record that waits for its way out. since is the start of its delivery
 // timeout; doubt says that it may have been written to a broker before, so that it
-// may be in the log.
+// may be in the log; aborted that a transaction with it did not commit.
 type entry struct {
-	seq   uint64
-	since time.Duration
-	doubt bool
+	seq     uint64
+	since   time.Duration
+	part    int32
+	doubt   bool
+	aborted bool
 }
+
+// outlet is the way of records to a broker: a lane for one partition, or a transactor
+// for all of them.
+type outlet interface {
+	standing() <-chan struct{} // closed when its first client stands
+	put(entries []entry)       // of the last incarnation, before begin
+	begin()
+	take(entries []entry)
+	flush() // nothing more comes: do not wait for it
+	expire(now time.Duration)
+	close(reset bool)
+	drop() []entry // what had no fate, oldest first, once it is closed
+}
+
+var _ outlet = (*lane)(nil)
 
 // item is a record that sarama has. It is its own value encoder.
 type item struct {
@@ -208,6 +225,11 @@ func (l *lane) noteTrouble(p *pipe) {
 		l.moved = time.Now()
 	}
 }
+
+func (l *lane) standing() <-chan struct{} { return l.ready }
+
+// flush has nothing to do: a lane never waits for more.
+func (l *lane) flush() {}
 
 // begin lets records go.
 func (l *lane) begin() {

@@ -6,6 +6,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,8 +54,8 @@ type producer struct {
 	mu      sync.Mutex // after lane.mu
 	sched   schedule
 	begun   bool
-	stopped bool // no schedule any more: Stop or Crash
-	lanes   []*lane
+	stopped bool          // no schedule any more: Stop or Crash
+	lanes   []outlet      // by partition; with transactions one for all
 	full    time.Duration // the last moment the buffer was full
 	room    bool          // somebody waits for room in the buffer
 
@@ -93,6 +94,9 @@ func newProducer(ctx context.Context, l *Load, set settings, s runtime.ProducerS
 	name := memberID(s.Producer.Name, s.Member)
 	if _, err := set.producerConfig(name, s.Producer, nil, int(p.size)); err != nil {
 		return nil, err
+	}
+	if n := s.Producer.Transaction; n > 0 && int64(n)*p.size > s.Producer.Buffer {
+		return nil, fmt.Errorf("for parameter transaction: got %d records of %d bytes, want no more than the buffer of %d bytes holds", n, p.size, s.Producer.Buffer)
 	}
 	p.cluster = newCluster(set, name, s.Bootstrap, []string{s.Topic.Name}, func() {
 		if n := int32(p.cluster.partitions(s.Topic.Name)); n > p.known.Load() {
@@ -133,11 +137,11 @@ func (p *producer) start(ctx context.Context) error {
 			entries[i].since = now // a new process counts its delivery timeout anew
 		}
 		p.used.Add(int64(len(entries)) * p.size)
-		p.lanes[part].put(entries)
+		p.outlet(p.lanes, part).put(entries)
 	}
 	for _, l := range p.lanes {
 		select {
-		case <-l.ready:
+		case <-l.standing():
 		case <-ctx.Done():
 			// The leftover is not lost by a start in vain.
 			p.load.leave(memberKey{p.spec.Producer.Name, p.spec.Member}, old)
@@ -149,8 +153,26 @@ func (p *producer) start(ctx context.Context) error {
 	return nil
 }
 
+// outlet is the way of a partition's records.
+func (p *producer) outlet(lanes []outlet, part int32) outlet {
+	if p.spec.Producer.Transaction > 0 {
+		return lanes[0]
+	}
+	return lanes[part]
+}
+
 // grow opens lanes up to n partitions. Only start and the pacer call it.
 func (p *producer) grow(n int) {
+	if p.spec.Producer.Transaction > 0 {
+		if len(p.lanes) == 0 {
+			x := newTransactor(p)
+			p.mu.Lock()
+			p.lanes = append(p.lanes, x)
+			p.mu.Unlock()
+			p.work.Go(x.run)
+		}
+		return
+	}
 	for part := len(p.lanes); part < n; part++ {
 		l := newLane(p, int32(part))
 		p.mu.Lock()
@@ -227,7 +249,7 @@ func (p *producer) poke() {
 func (p *producer) pace() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	staged := make(map[*lane][]entry)
+	staged := make(map[outlet][]entry)
 	for {
 		wait := p.offer(staged)
 		if wait > 0 {
@@ -250,9 +272,9 @@ func (p *producer) pace() {
 
 // offer hands over one batch of what is due and tells how long nothing more is
 // to be done, in wall time; 0 when there is more at once.
-func (p *producer) offer(staged map[*lane][]entry) time.Duration {
+func (p *producer) offer(staged map[outlet][]entry) time.Duration {
 	now := p.spec.Clock.Now()
-	if n := int(p.known.Load()); n > len(p.lanes) || p.stale(n) {
+	if n := int(p.known.Load()); p.stale(n) {
 		p.grow(n)
 		p.mu.Lock()
 		begun := p.begun
@@ -313,8 +335,9 @@ func (p *producer) offer(staged map[*lane][]entry) time.Duration {
 	p.spec.Log.Accepted(first, n, now)
 	p.spec.Log.Late(late, now)
 	for seq := first; seq < first+uint64(n); seq++ {
-		l := lanes[p.choose.Partition(seq, g.Partitions)]
-		staged[l] = append(staged[l], entry{seq: seq, since: g.Due(seq)})
+		part := p.choose.Partition(seq, g.Partitions)
+		l := p.outlet(lanes, part)
+		staged[l] = append(staged[l], entry{seq: seq, since: g.Due(seq), part: part})
 	}
 	for l, entries := range staged {
 		if len(entries) > 0 {
@@ -435,6 +458,11 @@ func (p *producer) Stop(ctx context.Context) error {
 		return nil
 	}
 	for !p.empty() {
+		if p.allAccepted() {
+			for _, l := range p.snapshot() {
+				l.flush()
+			}
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(2 * tick):
@@ -458,10 +486,13 @@ func (p *producer) Stop(ctx context.Context) error {
 	p.mu.Unlock()
 	for _, l := range p.lanes {
 		for _, e := range l.drop() {
-			if e.doubt {
-				p.spec.Log.Unknown(e.seq, l.part, now, "in flight when the producer was stopped")
-			} else {
-				p.spec.Log.Failed(e.seq, l.part, now, "stopped: never handed to a broker")
+			switch {
+			case e.doubt:
+				p.spec.Log.Unknown(e.seq, e.part, now, "in flight when the producer was stopped")
+			case e.aborted:
+				p.spec.Log.Failed(e.seq, e.part, now, "stopped: its transaction did not commit")
+			default:
+				p.spec.Log.Failed(e.seq, e.part, now, "stopped: never handed to a broker")
 			}
 		}
 	}
@@ -479,8 +510,8 @@ func (p *producer) Crash() {
 	p.finish(true)
 	left := &leftover{parts: map[int32][]entry{}}
 	for _, l := range p.lanes {
-		if entries := l.drop(); len(entries) > 0 {
-			left.parts[l.part] = entries
+		for _, e := range l.drop() {
+			left.parts[e.part] = append(left.parts[e.part], e)
 		}
 	}
 	left.next = p.sched.offered
@@ -498,10 +529,19 @@ func (p *producer) empty() bool {
 	if !p.begun {
 		return true
 	}
-	if !p.spec.Producer.MaxRate && p.sched.offered < p.sched.limit() {
-		return false
-	}
-	return p.used.Load() == 0
+	return p.accepted() && p.used.Load() == 0
+}
+
+// accepted tells whether all that was due is in the buffer or has its fate. The caller
+// holds mu.
+func (p *producer) accepted() bool {
+	return p.spec.Producer.MaxRate || p.sched.offered >= p.sched.limit()
+}
+
+func (p *producer) allAccepted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.accepted()
 }
 
 // finish stops the member's goroutines and lets no acknowledgement in any more.
@@ -516,10 +556,10 @@ func (p *producer) finish(reset bool) {
 	}
 }
 
-func (p *producer) snapshot() []*lane {
+func (p *producer) snapshot() []outlet {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]*lane(nil), p.lanes...)
+	return append([]outlet(nil), p.lanes...)
 }
 
 // shut closes everything that is still open and waits for it.

@@ -101,7 +101,7 @@ func hasPart(op Op) bool   { return op != OpAccepted && op != OpLate }
 func hasSeq(op Op) bool    { return op != OpLate && op != OpForeign && op != OpPosition }
 func hasReason(op Op) bool { return op == OpFailed || op == OpUnknown }
 func hasOffset(op Op) bool {
-	return op == OpAcked || op == OpDelivered || op == OpForeign || op == OpPosition || op == OpAudited
+	return op == OpAcked || op == OpDelivered || op == OpForeign || op == OpPosition || op == OpAudited || op == OpAborted
 }
 
 // shape is what numbers in a stream mean.

@@ -20,6 +20,7 @@ type Op uint8
 //	foreign    At, Member, Topic, Partition, Offset: not a record of this run           consumer, audit
 //	position   At, Member, Topic, Partition, Offset: the next offset to be read         consumer
 //	audited    Topic, Partition, Producer, Source, First, Stride, Offset                audit
+//	aborted    like audited: stands in the log, in a transaction that did not commit    audit
 const (
 	OpAccepted Op = iota
 	OpAcked
@@ -30,6 +31,7 @@ const (
 	OpForeign
 	OpPosition
 	OpAudited
+	OpAborted
 	numOps
 )
 

@@ -394,26 +394,32 @@ type AuditLog struct {
 
 // Record says that the record stands in the log at offset.
 func (l *AuditLog) Record(offset int64, id Identity) {
-	l.add(offset, id, true, 1, 1)
+	l.add(OpAudited, offset, id, 1, 1)
+}
+
+// Aborted says that the record stands in the log at offset, but in a transaction that was
+// aborted or never ended: readers of committed records do not see it.
+func (l *AuditLog) Aborted(offset int64, id Identity) {
+	l.add(OpAborted, offset, id, 1, 1)
 }
 
 // Run says that n records stand in the log at consecutive offsets: id and those
 // that follow it, stride apart.
 func (l *AuditLog) Run(offset int64, id Identity, stride uint64, n int) {
 	if n > 0 {
-		l.add(offset, id, true, max(stride, 1), n)
+		l.add(OpAudited, offset, id, max(stride, 1), n)
 	}
 }
 
 // Foreign says that something stands at offset that is no record of this run.
 func (l *AuditLog) Foreign(offset int64) {
-	l.add(offset, Identity{}, false, 1, 1)
+	l.add(OpForeign, offset, Identity{}, 1, 1)
 }
 
-func (l *AuditLog) add(offset int64, id Identity, known bool, stride uint64, n int) {
+func (l *AuditLog) add(op Op, offset int64, id Identity, stride uint64, n int) {
 	x := Span{Op: OpForeign, Topic: int32(l.mark.Topic), Partition: l.mark.Partition, N: uint32(n), Offset: offset}
-	if known && id.Producer < len(l.s.w.plan.Producers) {
-		x.Op, x.Producer, x.Source, x.First, x.Stride = OpAudited, int32(id.Producer), int32(id.Member), id.Seq, stride
+	if op != OpForeign && id.Producer < len(l.s.w.plan.Producers) {
+		x.Op, x.Producer, x.Source, x.First, x.Stride = op, int32(id.Producer), int32(id.Member), id.Seq, stride
 	}
 	l.s.mu.Lock()
 	defer l.s.mu.Unlock()

@@ -151,6 +151,14 @@ func setErrorCode(resp kmsg.Response, code int16) {
 		r.ErrorCode = code
 	case *kmsg.InitProducerIDResponse:
 		r.ErrorCode = code
+	case *kmsg.AddPartitionsToTxnResponse:
+		r.ErrorCode = code
+	case *kmsg.AddOffsetsToTxnResponse:
+		r.ErrorCode = code
+	case *kmsg.EndTxnResponse:
+		r.ErrorCode = code
+	case *kmsg.ListTransactionsResponse:
+		r.ErrorCode = code
 	case *kmsg.DescribeClusterResponse:
 		r.ErrorCode = code
 	case *kmsg.ApiVersionsResponse:

@@ -154,8 +154,8 @@ type ReplicaState struct {
 	Partition   int32
 	Leader      bool
 	LeaderEpoch int32
-	// LogStart, LogEnd and HighWatermark are offsets; Size is in bytes.
-	LogStart, LogEnd, HighWatermark, Size int64
+	// LogStart, LogEnd, HighWatermark and LastStable are offsets; Size is in bytes.
+	LogStart, LogEnd, HighWatermark, LastStable, Size int64
 }
 
 // EventKind says what an Event tells.
@@ -193,7 +193,27 @@ type GroupRecord struct {
 	Key, Value []byte
 	// Timestamp is in milliseconds since the Unix epoch; set when loaded.
 	Timestamp int64
+	// Txn says by which transaction the record was written; nil for none. Set when loaded.
+	Txn *GroupTxn
 }
+
+// GroupTxn is the part that a transaction has in a partition of __consumer_offsets. Among
+// loaded records, one with End set stands where the marker is and has neither key nor value.
+type GroupTxn struct {
+	ProducerID    int64
+	ProducerEpoch int16
+	End           TxnEnd
+}
+
+// TxnEnd is how a transaction ended.
+type TxnEnd int8
+
+// The ends of a transaction.
+const (
+	TxnOpen TxnEnd = iota
+	TxnCommitted
+	TxnAborted
+)
 
 // GroupStorage appends to __consumer_offsets on this broker, as a producer with
 // acks=all and offsets.commit.timeout.ms would. done is called exactly once, later
@@ -202,6 +222,10 @@ type GroupRecord struct {
 // (7). It is not called after the broker's process has ended.
 type GroupStorage interface {
 	Append(partition int32, records []GroupRecord, done func(errorCode int16))
+	// AppendTxn is Append in a transaction, after its coordinator has said that the
+	// transaction is open and has this partition (KIP-890). Further codes:
+	// INVALID_PRODUCER_EPOCH (47), INVALID_TXN_STATE (48), INVALID_PRODUCER_ID_MAPPING (49).
+	AppendTxn(partition int32, transactionalID string, txn GroupTxn, records []GroupRecord, done func(errorCode int16))
 }
 
 // GroupEnv is what a broker gives its group coordinator.
@@ -229,13 +253,20 @@ type GroupEnv struct {
 // requests of groups elsewhere it answers with NOT_COORDINATOR.
 type GroupCoordinator interface {
 	// Handle answers JoinGroup, SyncGroup, Heartbeat, LeaveGroup, OffsetCommit,
-	// OffsetFetch, DescribeGroups, ListGroups, DeleteGroups and OffsetDelete. reply is
+	// TxnOffsetCommit, OffsetFetch, DescribeGroups, ListGroups, DeleteGroups and OffsetDelete. reply is
 	// called exactly once, at once or later.
 	Handle(now time.Duration, from ClientConn, req kmsg.Request, reply func(kmsg.Response))
 	// Load: this broker became the leader of the partition; records is its whole log.
 	Load(now time.Duration, partition int32, records []GroupRecord)
 	// Unload: it lost the leadership, with waiting members to be answered NOT_COORDINATOR.
 	Unload(now time.Duration, partition int32)
+}
+
+// GroupTransactions is implemented by coordinators that take offsets in transactions.
+// Without it TxnOffsetCommit is not advertised. EndTxn is called for each marker that has
+// been committed to a partition of __consumer_offsets that this broker leads.
+type GroupTransactions interface {
+	EndTxn(now time.Duration, partition int32, txn GroupTxn)
 }
 
 // GroupTimers is implemented by coordinators that have something to do as time

@@ -38,6 +38,7 @@ type broker struct {
 	groups    GroupCoordinator
 	timers    GroupTimers
 	groupWake time.Duration // time of the earliest Tick that is scheduled, 0 for none
+	txns      *txnCoordinator
 
 	// early is what arrived before the broker had caught up with its registration.
 	early []func()
@@ -68,6 +69,7 @@ func newBroker(n *node) *broker {
 	b.clientSessions = fetchSessions{b: b, byID: map[int32]*fetchSession{}}
 	b.leaderQuota, b.followerQuota = newQuota(n.cfg), newQuota(n.cfg)
 	b.isr = isrManager{b: b, unsent: map[partitionKey]*replica{}}
+	b.txns = newTxnCoordinator(b)
 	if n.w.opts.Groups != nil {
 		b.groups = n.w.opts.Groups(b.groupEnv())
 		b.timers, _ = b.groups.(GroupTimers)
@@ -114,6 +116,7 @@ func (b *broker) start() {
 		b.cleanLoop()
 	}
 	b.groupTimers()
+	b.txns.start()
 }
 
 // groupTimers arms the coordinator's next tick. It is called after everything that can
@@ -156,6 +159,10 @@ func (n *node) handleCall(from int32, req any, respond func(any, int)) {
 		n.broker.handleReplicaFetch(m, respond)
 	case *epochQuery:
 		n.broker.handleEpochQuery(m, respond)
+	case *txnMarkers:
+		n.broker.handleMarkers(m, respond)
+	case *txnQuestion:
+		respond(&txnAnswer{n.broker.txns.verify(m)}, 60)
 	default:
 		if n.ctl == nil {
 			respond(&notController{}, 50)

@@ -168,11 +168,6 @@ func TestInitProducerIDsAreUnique(t *testing.T) {
 		}
 		seen[r.ProducerID] = true
 	}
-	req := at(kmsg.NewPtrInitProducerIDRequest())
-	req.TransactionalID = kmsg.StringPtr("x")
-	if r := ask(t, w, 1, req).(*kmsg.InitProducerIDResponse); r.ErrorCode != codeUnsupportedVersion {
-		t.Errorf("with a transactional id: got error %d, want %d", r.ErrorCode, codeUnsupportedVersion)
-	}
 }
 
 func fetchRequest(offset int64, wait int32, minBytes int32, max int32) *kmsg.FetchRequest {

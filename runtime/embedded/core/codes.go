@@ -3,6 +3,7 @@ package core
 // This file defines Kafka's error codes that the core answers with.
 
 const (
+	codeUnknownServer            int16 = -1
 	codeOffsetOutOfRange         int16 = 1
 	codeCorruptMessage           int16 = 2
 	codeUnknownTopicOrPartition  int16 = 3
@@ -10,18 +11,20 @@ const (
 	codeNotLeaderOrFollower      int16 = 6
 	codeRequestTimedOut          int16 = 7
 	codeMessageTooLarge          int16 = 10
+	codeNetworkException         int16 = 13
 	codeCoordinatorLoading       int16 = 14
 	codeCoordinatorNotAvailable  int16 = 15
+	codeNotCoordinator           int16 = 16
 	codeInvalidTopic             int16 = 17
 	codeNotEnoughReplicas        int16 = 19
+	codeNotEnoughReplicasAfter   int16 = 20
+	codeInvalidRequiredAcks      int16 = 21
 	codeTopicAuthorization       int16 = 29
 	codeGroupAuthorization       int16 = 30
 	codeClusterAuthorization     int16 = 31
 	codeInvalidTimestamp         int16 = 32
 	codeUnsupportedMechanism     int16 = 33
 	codeIllegalSASLState         int16 = 34
-	codeNotEnoughReplicasAfter   int16 = 20
-	codeInvalidRequiredAcks      int16 = 21
 	codeUnsupportedVersion       int16 = 35
 	codeTopicAlreadyExists       int16 = 36
 	codeInvalidPartitions        int16 = 37
@@ -33,9 +36,15 @@ const (
 	codeUnsupportedMessageFormat int16 = 43
 	codeOutOfOrderSequence       int16 = 45
 	codeInvalidProducerEpoch     int16 = 47
-	codeTransactionalAuth        int16 = 53
+	codeInvalidTxnState          int16 = 48
+	codeInvalidProducerIDMapping int16 = 49
+	codeInvalidTxnTimeout        int16 = 50
+	codeConcurrentTransactions   int16 = 51
+	codeTxnCoordinatorFenced     int16 = 52
+	codeTxnIDAuthorization       int16 = 53
 	codeSecurityDisabled         int16 = 54
-	codeStorage                  int16 = 56
+	codeOperationNotAttempted    int16 = 55
+	codeKafkaStorage             int16 = 56
 	codeLogDirNotFound           int16 = 57
 	codeSASLAuthentication       int16 = 58
 	codeFetchSessionIDNotFound   int16 = 70
@@ -50,6 +59,7 @@ const (
 	codeElectionNotNeeded        int16 = 84
 	codeNoReassignment           int16 = 85
 	codeInvalidRecord            int16 = 87
+	codeProducerFenced           int16 = 90
 	codeResourceNotFound         int16 = 91
 	codeDuplicateResource        int16 = 92
 	codeUnacceptableCredential   int16 = 93
@@ -58,7 +68,9 @@ const (
 	codeDuplicateBroker          int16 = 101
 	codeBrokerIDNotRegistered    int16 = 102
 	codeInconsistentTopicID      int16 = 103
+	codeTxnIDNotFound            int16 = 105
 	codeFetchSessionTopicID      int16 = 106
 	codeIneligibleReplica        int16 = 107
 	codeNewLeaderElected         int16 = 108
+	codeTransactionAbortable     int16 = 120
 )

@@ -143,7 +143,7 @@ func (b *broker) describeTopicPartitions(from ClientConn, req *kmsg.DescribeTopi
 		case t == nil:
 			out.ErrorCode = codeUnknownTopicOrPartition
 		default:
-			out.TopicID, out.IsInternal = t.id, isInternal(name)
+			out.TopicID, out.IsInternal = t.id, internalTopic(name)
 			out.AuthorizedOperations = b.operations(from, kmsg.ACLResourceTypeTopic, name)
 			described := b.describeTopic(t)
 			for i := first; int(i) < len(described.Partitions); i++ {
@@ -173,9 +173,6 @@ func (b *broker) describeTopicPartitions(from ClientConn, req *kmsg.DescribeTopi
 	}
 	return resp
 }
-
-// isInternal: topics that are Kafka's own.
-func isInternal(topic string) bool { return topic == offsetsTopic || topic == "__transaction_state" }
 
 // quorumTopic is the name of the metadata log.
 const quorumTopic = "__cluster_metadata"

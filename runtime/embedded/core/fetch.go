@@ -71,7 +71,7 @@ func (f *clientFetch) available() (bytes int, urgent bool) {
 				return 0, true
 			}
 			f.replicas = append(f.replicas, r)
-			bytes += r.log.bytesFrom(p.FetchOffset, r.hw, int(f.req.MinBytes)-bytes)
+			bytes += r.log.bytesFrom(p.FetchOffset, r.readable(f.req.IsolationLevel), int(f.req.MinBytes)-bytes)
 		}
 	}
 	return bytes, false
@@ -187,13 +187,16 @@ func (f *clientFetch) answer() {
 				}
 				continue
 			}
-			// Without transactions the last stable offset is the high-water mark.
-			rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = r.hw, r.hw, r.log.start
+			rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = r.hw, r.stable(), r.log.start
 			if d := f.diverges(r, p); d != nil {
 				rp.DivergingEpoch.Epoch, rp.DivergingEpoch.EndOffset = d.epoch, d.end
 				continue
 			}
-			batches, size := r.log.read(p.FetchOffset, r.hw, min(room, int(p.PartitionMaxBytes)), first)
+			limit := r.readable(req.IsolationLevel)
+			batches, size := r.log.read(p.FetchOffset, limit, min(room, int(p.PartitionMaxBytes)), first)
+			if req.IsolationLevel == readCommitted {
+				rp.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+			}
 			if len(batches) == 0 {
 				continue
 			}
@@ -201,6 +204,9 @@ func (f *clientFetch) answer() {
 				rp.ErrorCode = codeUnsupportedCompression // KIP-110
 				rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
 				continue
+			}
+			if req.IsolationLevel == readCommitted {
+				rp.AbortedTransactions = r.log.txns.abortedIn(p.FetchOffset, batches[len(batches)-1].last+1)
 			}
 			first = false
 			room = max(0, room-size)
@@ -212,7 +218,7 @@ func (f *clientFetch) answer() {
 			for _, b := range batches {
 				data, err := f.b.n.w.spool.bytes(b)
 				if err != nil {
-					rp.ErrorCode, rp.RecordBatches = codeStorage, []byte{}
+					rp.ErrorCode, rp.RecordBatches = codeKafkaStorage, []byte{}
 					rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
 					break
 				}
@@ -297,6 +303,10 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	// fetched; an answer now could go back behind an earlier one (KIP-207).
 	settled := r.hw >= r.epochStart
 	l := r.log
+	end := r.hw
+	if req.GetVersion() >= 2 {
+		end = r.readable(req.IsolationLevel)
+	}
 	switch {
 	case p.Timestamp == timestampEarliest || p.Timestamp == timestampLocal:
 		rp.Offset, rp.LeaderEpoch = l.start, l.epochAt(l.start)
@@ -310,7 +320,7 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	case !settled:
 		return codeLeaderNotAvailable
 	case p.Timestamp == timestampLatest:
-		rp.Offset, rp.LeaderEpoch = r.hw, r.epoch
+		rp.Offset, rp.LeaderEpoch = end, r.epoch
 		return 0
 	case len(l.entries) == 0:
 		return 0
@@ -322,10 +332,10 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	} else {
 		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= p.Timestamp })
 	}
-	for ; i < len(l.entries) && l.entries[i].b.last < r.hw; i++ {
+	for ; i < len(l.entries) && l.entries[i].b.last < end; i++ {
 		bt, err := b.n.w.spool.loaded(l.entries[i].b)
 		if err != nil {
-			return codeStorage
+			return codeKafkaStorage
 		}
 		// Where the log begins inside a batch, what the time index points at may be
 		// deleted: then the next batch has it.

@@ -525,5 +525,6 @@ func (r *replica) receive(p *replicaFetchNews) {
 	r.log.advanceStart(min(p.logStart, r.log.next))
 	if hw := min(p.hw, r.log.next); hw > r.hw {
 		r.hw = hw
+		r.log.txns.prune(hw)
 	}
 }

@@ -25,13 +25,13 @@ type chaos struct {
 	trace   []string
 	broken  []string
 
-	leaderOf map[string]int32 // partition and epoch → who led it
-	epochs   map[int32]int32  // partition → highest leader epoch that a controller has written
-	hw       map[string]int64 // broker, process and partition → last high-water mark
+	leaderOf map[string]int32       // partition and epoch → who led it
+	epochs   map[partitionKey]int32 // highest leader epoch that a controller has written
+	hw       map[string]int64       // broker, process and partition → last high-water mark
 }
 
 func newChaos(t testing.TB, seed uint64, unclean bool) *chaos {
-	c := &chaos{rng: rand.New(rand.NewPCG(seed, 7)), unclean: unclean, leaderOf: map[string]int32{}, epochs: map[int32]int32{}, hw: map[string]int64{}}
+	c := &chaos{rng: rand.New(rand.NewPCG(seed, 7)), unclean: unclean, leaderOf: map[string]int32{}, epochs: map[partitionKey]int32{}, hw: map[string]int64{}}
 	o := Options{Brokers: 3 + int(seed%2)*2, Seed: seed, Config: map[string]string{
 		"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500", "replica.lag.time.max.ms": "4000",
 	}}
@@ -40,7 +40,8 @@ func newChaos(t testing.TB, seed uint64, unclean bool) *chaos {
 	}
 	o.OnEvent = func(e Event) {
 		if e.Kind == EventLeader {
-			c.epochs[e.Partition] = max(c.epochs[e.Partition], e.Epoch)
+			key := partitionKey{e.Topic, e.Partition}
+			c.epochs[key] = max(c.epochs[key], e.Epoch)
 		}
 		c.trace = append(c.trace, fmt.Sprint(e.At, e.Kind, e.Node, e.Topic, e.Partition, e.Epoch, e.ISR, e.From, e.To, e.Text))
 	}
@@ -69,13 +70,13 @@ func (c *chaos) watch() {
 		n := c.w.byID[id]
 		for _, r := range c.w.Replicas(id) {
 			if r.Leader {
-				key := fmt.Sprintf("%d/%d", r.Partition, r.LeaderEpoch)
+				key := fmt.Sprintf("%s/%d/%d", r.Topic, r.Partition, r.LeaderEpoch)
 				if other, ok := c.leaderOf[key]; ok && other != id {
 					c.breaks("partition %d epoch %d: led by %d and by %d", r.Partition, r.LeaderEpoch, other, id)
 				}
 				c.leaderOf[key] = id
 			}
-			key := fmt.Sprintf("%d/%d/%d", id, n.incarnation, r.Partition)
+			key := fmt.Sprintf("%d/%d/%s/%d", id, n.incarnation, r.Topic, r.Partition)
 			if r.HighWatermark < c.hw[key] && !c.unclean {
 				c.breaks("broker %d partition %d: high-water mark went from %d back to %d", id, r.Partition, c.hw[key], r.HighWatermark)
 			}
@@ -95,12 +96,12 @@ func (c *chaos) watch() {
 func (c *chaos) watchISR(n *node, r ReplicaState) {
 	key := partitionKey{r.Topic, r.Partition}
 	mine := n.broker.replicas[key]
-	if mine.epoch != c.epochs[r.Partition] {
+	if mine.epoch != c.epochs[key] {
 		return // a leader that has been replaced and does not know it
 	}
 	for _, id := range mine.state.ISR {
 		l := c.w.byID[id].disk.logs[key]
-		if l == nil || l.next < r.HighWatermark {
+		if l == nil && r.HighWatermark > 0 || l != nil && l.next < r.HighWatermark {
 			c.breaks("partition %d: broker %d is in sync with leader %d but its log ends before the high-water mark %d", r.Partition, id, n.id, r.HighWatermark)
 		}
 	}

@@ -184,6 +184,10 @@ func (b *batch) groupRecords() []GroupRecord {
 	var out []GroupRecord
 	data := b.data[batchHeader:]
 	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
+	var txn *GroupTxn
+	if b.transactional() && !b.control() {
+		txn = &GroupTxn{ProducerID: b.producerID, ProducerEpoch: b.producerEpoch}
+	}
 	for range b.count {
 		n, size := binary.Varint(data)
 		if size <= 0 || n < 0 || n > int64(len(data)-size) {
@@ -193,7 +197,7 @@ func (b *batch) groupRecords() []GroupRecord {
 		if err := rec.ReadFrom(data[:size+int(n)]); err != nil {
 			return out
 		}
-		out = append(out, GroupRecord{Key: rec.Key, Value: rec.Value, Timestamp: first + rec.TimestampDelta64})
+		out = append(out, GroupRecord{Key: rec.Key, Value: rec.Value, Timestamp: first + rec.TimestampDelta64, Txn: txn})
 		data = data[size+int(n):]
 	}
 	return out
@@ -224,6 +228,7 @@ type partitionLog struct {
 	// five seconds and at a clean end; a restarted broker begins with it.
 	checkpoint int64
 	producers  map[int64]*producerState
+	txns       txnIndex
 	// maxTimes[i] is the largest timestamp of entries[0..i], the time index.
 	maxTimes []int64
 	segments []segment
@@ -342,6 +347,7 @@ func (l *partitionLog) advanceStart(offset int64) {
 		l.recount()
 	}
 	l.next = max(l.next, offset)
+	l.txns.dropBefore(offset)
 	for len(l.epochs) > 1 && l.epochs[1].start <= offset {
 		l.epochs = l.epochs[1:]
 	}

@@ -5,6 +5,7 @@ package core
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 
 // offsetsTopic holds the groups' offsets and members.
 const offsetsTopic = "__consumer_offsets"
+
+// internalTopic: only the brokers' coordinators write it.
+func internalTopic(name string) bool { return name == offsetsTopic || name == txnTopic }
 
 // noOperations is the answer "not asked for" about authorized operations.
 const noOperations = -2147483648
@@ -83,7 +87,7 @@ func (b *broker) metadata(from ClientConn, req *kmsg.MetadataRequest, reply func
 		}
 		rt := kmsg.NewMetadataResponseTopic()
 		rt.Topic, rt.ErrorCode, rt.AuthorizedOperations = kmsg.StringPtr(name), codeUnknownTopicOrPartition, noOperations
-		rt.IsInternal = isInternal(name)
+		rt.IsInternal = internalTopic(name)
 		switch {
 		case badTopicName(name) != "":
 			rt.ErrorCode = codeInvalidTopic
@@ -129,7 +133,7 @@ func (b *broker) wouldCreate(req *kmsg.MetadataRequest) bool {
 func (b *broker) describeTopic(t *topicImage) kmsg.MetadataResponseTopic {
 	m := b.image()
 	rt := kmsg.NewMetadataResponseTopic()
-	rt.Topic, rt.TopicID, rt.IsInternal = kmsg.StringPtr(t.name), t.id, isInternal(t.name)
+	rt.Topic, rt.TopicID, rt.IsInternal = kmsg.StringPtr(t.name), t.id, internalTopic(t.name)
 	rt.AuthorizedOperations = noOperations
 	for _, p := range t.partitions {
 		rp := kmsg.NewMetadataResponseTopicPartition()
@@ -154,18 +158,31 @@ func (b *broker) autoCreate(name string) {
 	req.SetVersion(7)
 	t := kmsg.NewCreateTopicsRequestTopic()
 	t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
-	if name == offsetsTopic {
+	var configs [][2]string
+	switch name {
+	case offsetsTopic:
 		t.NumPartitions = int32(b.n.cfg.long("offsets.topic.num.partitions"))
 		t.ReplicationFactor = int16(b.n.cfg.long("offsets.topic.replication.factor"))
-		for _, kv := range [][2]string{
+		configs = [][2]string{
 			{"cleanup.policy", "compact"},
 			{"compression.type", "producer"},
 			{"segment.bytes", b.n.cfg.get("offsets.topic.segment.bytes")},
-		} {
-			c := kmsg.NewCreateTopicsRequestTopicConfig()
-			c.Name, c.Value = kv[0], kmsg.StringPtr(kv[1])
-			t.Configs = append(t.Configs, c)
 		}
+	case txnTopic:
+		t.NumPartitions = int32(b.n.cfg.long("transaction.state.log.num.partitions"))
+		t.ReplicationFactor = int16(b.n.cfg.long("transaction.state.log.replication.factor"))
+		configs = [][2]string{
+			{"cleanup.policy", "compact"},
+			{"compression.type", "uncompressed"},
+			{"min.insync.replicas", b.n.cfg.get("transaction.state.log.min.isr")},
+			{"segment.bytes", b.n.cfg.get("transaction.state.log.segment.bytes")},
+			{"unclean.leader.election.enable", "false"},
+		}
+	}
+	for _, kv := range configs {
+		c := kmsg.NewCreateTopicsRequestTopicConfig()
+		c.Name, c.Value = kv[0], kmsg.StringPtr(kv[1])
+		t.Configs = append(t.Configs, c)
 	}
 	req.Topics = append(req.Topics, t)
 	b.toController(chanForward, &forwarded{req: req}, 200, b.n.cfg.requestTimeout, func(resp any) {
@@ -205,14 +222,24 @@ func (b *broker) describeCluster(from ClientConn, req *kmsg.DescribeClusterReque
 	return resp
 }
 
-// groupPartition is the partition of __consumer_offsets that holds a group: Java's hash of
-// the name, made positive, modulo the number of partitions.
+// groupPartition is the partition of __consumer_offsets that holds a group.
 func (b *broker) groupPartition(group string) int32 {
-	n := int32(b.n.cfg.long("offsets.topic.num.partitions"))
-	if t := b.image().topics[offsetsTopic]; t != nil {
+	return b.coordinatorPartition(offsetsTopic, "offsets.topic.num.partitions", group)
+}
+
+// txnPartition is the partition of __transaction_state that holds a transactional id.
+func (b *broker) txnPartition(id string) int32 {
+	return b.coordinatorPartition(txnTopic, "transaction.state.log.num.partitions", id)
+}
+
+// coordinatorPartition is Java's hash of a name, made positive, modulo the number of
+// partitions of a coordinator's topic.
+func (b *broker) coordinatorPartition(topic, config, name string) int32 {
+	n := int32(b.n.cfg.long(config))
+	if t := b.image().topics[topic]; t != nil {
 		n = int32(len(t.partitions))
 	}
-	h := javaHash(group)
+	h := javaHash(name)
 	if h < 0 {
 		h = -h
 	}
@@ -259,15 +286,20 @@ func (b *broker) coordinator(from ClientConn, kind int8, key string) kmsg.FindCo
 		c.ErrorCode, c.ErrorMessage = code, kmsg.StringPtr(message)
 		return c
 	}
-	if kind != 0 {
-		return fail(codeUnsupportedVersion, "This cluster has no coordinator for transactions or share groups")
+	topic, partition := offsetsTopic, b.groupPartition
+	switch kind {
+	case 0:
+	case 1:
+		topic, partition = txnTopic, b.txnPartition
+	default:
+		return fail(codeInvalidRequest, "Unknown coordinator type "+strconv.Itoa(int(kind)))
 	}
 	m := b.image()
-	if m.topics[offsetsTopic] == nil {
-		b.autoCreate(offsetsTopic)
+	if m.topics[topic] == nil {
+		b.autoCreate(topic)
 		return fail(codeCoordinatorNotAvailable, "The coordinator is not available.")
 	}
-	p := m.partition(partitionKey{offsetsTopic, b.groupPartition(key)})
+	p := m.partition(partitionKey{topic, partition(key)})
 	if p == nil || !m.aliveBroker(p.Leader) {
 		return fail(codeCoordinatorNotAvailable, "The coordinator is not available.")
 	}
@@ -276,23 +308,45 @@ func (b *broker) coordinator(from ClientConn, kind int8, key string) kmsg.FindCo
 	return c
 }
 
-// initProducerID gives out a producer id from the block that the controller has granted
-// to this broker, and fetches the next block when that is used up.
+// initProducerID gives a producer its id and epoch: one of its own for each that is only
+// idempotent, that of its transactional id otherwise.
 func (b *broker) initProducerID(req *kmsg.InitProducerIDRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
-	if req.TransactionalID != nil {
-		resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = codeUnsupportedVersion, -1, -1
+	answer := func(id int64, epoch, code int16) {
+		if code == codeProducerFenced && req.GetVersion() < 4 {
+			code = codeInvalidProducerEpoch
+		}
+		if code != 0 {
+			id, epoch = -1, -1
+		}
+		resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = code, id, epoch
 		reply(resp)
+	}
+	if req.TransactionalID == nil {
+		b.newProducerID(func(id int64, code int16) { answer(id, 0, code) })
 		return
 	}
+	expected := producerEpoch{-1, -1}
+	if req.GetVersion() >= 3 {
+		expected = producerEpoch{req.ProducerID, req.ProducerEpoch}
+	}
+	if (expected.id < 0) != (expected.epoch < 0) {
+		answer(-1, -1, codeInvalidRequest)
+		return
+	}
+	b.txns.initProducer(*req.TransactionalID, req.TransactionTimeoutMillis, expected, answer)
+}
+
+// newProducerID takes the next id from the block that the controller has granted to this
+// broker, and fetches the next block when that is used up.
+func (b *broker) newProducerID(done func(id int64, code int16)) {
 	give := func(code int16) {
-		if code != 0 {
-			resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = code, -1, -1
-		} else {
-			resp.ProducerID = b.nextPID
+		id := int64(-1)
+		if code == 0 {
+			id = b.nextPID
 			b.nextPID++
 		}
-		reply(resp)
+		done(id, code)
 	}
 	if b.nextPID < b.lastPID {
 		give(0)

@@ -19,6 +19,7 @@ const (
 	chanAlter                    // AlterPartition
 	chanForward                  // forwarded admin requests, producer ids
 	chanRaft                     // KRaft: votes and metadata fetches
+	chanTxn                      // transaction markers, and questions to a transaction's coordinator
 )
 
 // Times of TCP as Linux has them, and of Kafka's network client.

@@ -89,7 +89,7 @@ func (w *World) Replicas(id int32) []ReplicaState {
 		r := n.broker.replicas[key]
 		out = append(out, ReplicaState{
 			Broker: id, Topic: key.topic, Partition: key.partition, Leader: r.leading, LeaderEpoch: r.epoch,
-			LogStart: r.log.start, LogEnd: r.log.next, HighWatermark: r.hw, Size: r.log.size,
+			LogStart: r.log.start, LogEnd: r.log.next, HighWatermark: r.hw, LastStable: r.stable(), Size: r.log.size,
 		})
 	}
 	return out

@@ -25,7 +25,7 @@ type produceState struct {
 
 type produceWait struct {
 	r    *replica
-	w    *produceWaiter
+	w    *produceWaiter // nil: for a transaction's coordinator
 	part *kmsg.ProduceResponseTopicPartition
 }
 
@@ -47,17 +47,13 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 				rp.ErrorCode = codeInvalidRequiredAcks
 				continue
 			}
-			if req.TransactionID != nil {
-				rp.ErrorCode = codeUnsupportedVersion
-				continue
-			}
 			b.produceTo(from, s, req, partitionKey{t.Topic, t.Partitions[j].Partition}, t.Partitions[j].Records, rp)
 		}
 	}
 	if req.Acks == 0 {
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {
-				if p.ErrorCode != 0 {
+				if p.ErrorCode != 0 && p.ErrorCode != codePending {
 					// There is no answer to put the error in.
 					b.n.w.opts.CloseConn(b.n.id, from.ID)
 					reply(nil)
@@ -78,8 +74,8 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 			return
 		}
 		for _, w := range s.waiting {
+			w.r.forget(w.w)
 			if w.part.ErrorCode == codePending {
-				w.r.forget(w.w)
 				w.part.ErrorCode = codeRequestTimedOut
 				w.part.BaseOffset = -1
 			}
@@ -133,7 +129,7 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		fail(code, "")
 		return
 	}
-	if key.topic == offsetsTopic {
+	if internalTopic(key.topic) {
 		fail(codeInvalidTopic, "")
 		return
 	}
@@ -155,11 +151,13 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 	case err != nil:
 		fail(codeCorruptMessage, "")
 		return
-	case bt.attributes&attrTransactional != 0:
-		fail(codeInvalidRecord, "Transactions are not supported by this cluster")
+	case bt.transactional() && bt.producerID < 0:
+		fail(codeInvalidRecord, "One or more records have been rejected")
 		return
-	}
-	if bt.codec() == codec.Zstd && req.GetVersion() < 7 {
+	case bt.transactional() && req.TransactionID == nil:
+		fail(codeTxnIDAuthorization, "")
+		return
+	case bt.codec() == codec.Zstd && req.GetVersion() < 7:
 		fail(codeUnsupportedCompression, "") // KIP-110
 		return
 	}
@@ -167,10 +165,40 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		fail(code, message)
 		return
 	}
+	if !bt.transactional() {
+		b.appendProduced(from, s, req, r, bt, part)
+		return
+	}
+	// What waits for the transaction's coordinator waits as for replicas.
+	part.ErrorCode = codePending
+	s.left++
+	s.waiting = append(s.waiting, produceWait{r, nil, part})
+	b.verifyTxn(r, *req.TransactionID, bt.producerID, bt.producerEpoch, func(code int16) {
+		if s.done && req.Acks != 0 {
+			return // timed out meanwhile: it must not be written after the answer
+		}
+		if code == codeTransactionAbortable && req.GetVersion() < 11 {
+			code = codeInvalidTxnState
+		}
+		s.left--
+		part.ErrorCode = code
+		if code == 0 {
+			b.appendProduced(from, s, req, r, bt, part)
+		} else {
+			b.nameLeader(s.resp, key, part)
+		}
+		if s.left == 0 && s.sent && !s.done {
+			b.finishProduce(from, s)
+		}
+	})
+}
+
+// appendProduced writes a batch that has been found good, unless its producer says no.
+func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, bt *batch, part *kmsg.ProduceResponseTopicPartition) {
 	if bt.producerID >= 0 {
 		duplicate, code := r.log.checkSequence(bt)
 		if code != 0 {
-			fail(code, "")
+			part.ErrorCode = code
 			return
 		}
 		if duplicate != nil {
@@ -180,8 +208,9 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		}
 	}
 	if !r.settings.compressAsSent && bt.codec() != r.settings.compression {
+		var err error
 		if bt, err = bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel); err != nil {
-			fail(codeCorruptMessage, "")
+			part.ErrorCode = codeCorruptMessage
 			return
 		}
 	}
@@ -240,7 +269,47 @@ var _ GroupStorage = groupStorage{}
 // Append writes records of the group coordinator, with acks=all.
 func (g groupStorage) Append(partition int32, records []GroupRecord, done func(errorCode int16)) {
 	b := g.b
-	r, code := b.leaderOf(partitionKey{offsetsTopic, partition})
+	if len(records) == 0 {
+		done(0)
+		return
+	}
+	b.appendInternal(partitionKey{offsetsTopic, partition}, newBatch(b.n.w.wallMillis(b.n.w.now), records), b.n.cfg.ms("offsets.commit.timeout.ms"), func(code int16) {
+		done(code)
+		b.groupTimers()
+	})
+}
+
+// AppendTxn writes offsets that a transaction commits.
+func (g groupStorage) AppendTxn(partition int32, transactionalID string, txn GroupTxn, records []GroupRecord, done func(errorCode int16)) {
+	b := g.b
+	answer := func(code int16) {
+		done(code)
+		b.groupTimers()
+	}
+	key := partitionKey{offsetsTopic, partition}
+	r, code := b.leaderOf(key)
+	if code != 0 {
+		answer(codeNotLeaderOrFollower)
+		return
+	}
+	b.verifyTxn(r, transactionalID, txn.ProducerID, txn.ProducerEpoch, func(code int16) {
+		if p := r.log.producers[txn.ProducerID]; code == 0 && p != nil && txn.ProducerEpoch < p.epoch {
+			code = codeInvalidProducerEpoch
+		}
+		if code != 0 {
+			answer(code)
+			return
+		}
+		bt := newBatch(b.n.w.wallMillis(b.n.w.now), records)
+		bt.by(txn.ProducerID, txn.ProducerEpoch, attrTransactional, 0)
+		b.appendInternal(key, bt, b.n.cfg.ms("offsets.commit.timeout.ms"), answer)
+	})
+}
+
+// appendInternal writes a coordinator's batch with acks=all. done is called once, at once
+// or later.
+func (b *broker) appendInternal(key partitionKey, bt *batch, within time.Duration, done func(code int16)) {
+	r, code := b.leaderOf(key)
 	switch {
 	case code != 0:
 		done(codeNotLeaderOrFollower)
@@ -248,12 +317,7 @@ func (g groupStorage) Append(partition int32, records []GroupRecord, done func(e
 	case len(r.state.ISR) < r.effectiveMinISR():
 		done(codeNotEnoughReplicas)
 		return
-	case len(records) == 0:
-		done(0)
-		return
-	}
-	bt := newBatch(b.n.w.wallMillis(b.n.w.now), records)
-	if len(bt.data) > r.settings.maxMessageBytes {
+	case len(bt.data) > r.settings.maxMessageBytes:
 		done(codeMessageTooLarge)
 		return
 	}
@@ -266,12 +330,10 @@ func (g groupStorage) Append(partition int32, records []GroupRecord, done func(e
 	w := r.wait(bt.last+1, func(code int16) {
 		timeout.stop()
 		done(code)
-		b.groupTimers()
 	})
-	timeout = b.n.timer(b.n.cfg.ms("offsets.commit.timeout.ms"), func() {
+	timeout = b.n.timer(within, func() {
 		r.forget(w)
 		done(codeRequestTimedOut)
-		b.groupTimers()
 	})
 }
 
@@ -282,7 +344,13 @@ func (b *broker) loadGroups(r *replica) {
 	}
 	var records []GroupRecord
 	for _, e := range r.log.entries {
-		records = append(records, e.b.groupRecords()...)
+		if !e.b.control() {
+			records = append(records, e.b.groupRecords()...)
+			continue
+		}
+		if commit, _, ok := e.b.marker(); ok {
+			records = append(records, GroupRecord{Txn: &GroupTxn{e.b.producerID, e.b.producerEpoch, txnEnd(commit)}})
+		}
 	}
 	b.groups.Load(b.n.w.now, r.key.partition, records)
 }

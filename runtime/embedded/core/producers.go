@@ -3,7 +3,10 @@ package core
 // This file defines what a log remembers of idempotent producers (KIP-98): the epoch
 // and the last five batches of each, by which it recognises duplicates and gaps.
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // rememberedBatches is how many batches of a producer a partition remembers.
 const rememberedBatches = 5
@@ -11,6 +14,11 @@ const rememberedBatches = 5
 type producerState struct {
 	epoch   int16
 	batches []producerBatch // oldest first, at most rememberedBatches
+	// txnFirst is where the open transaction begins, -1 for none; coordinatorEpoch that
+	// of the last marker, -1 for none; lastTime the time of the last batch or marker.
+	txnFirst         int64
+	coordinatorEpoch int32
+	lastTime         int64
 }
 
 type producerBatch struct {
@@ -26,24 +34,45 @@ func (p *producerState) lastSequence() int32 {
 	return p.batches[len(p.batches)-1].lastSequence
 }
 
+// updateProducer takes note of a batch that was appended.
 func (l *partitionLog) updateProducer(b *batch) {
 	if b.producerID < 0 {
 		return
 	}
 	p := l.producers[b.producerID]
-	if p == nil || p.epoch != b.producerEpoch {
-		p = &producerState{epoch: b.producerEpoch}
+	if p == nil {
+		p = &producerState{epoch: b.producerEpoch, txnFirst: -1, coordinatorEpoch: -1}
 		l.producers[b.producerID] = p
+	}
+	if p.epoch != b.producerEpoch {
+		// A new epoch counts its sequence numbers from 0.
+		p.epoch, p.batches = b.producerEpoch, nil
+	}
+	p.lastTime = b.maxTime
+	if b.control() {
+		if commit, coordinatorEpoch, ok := b.marker(); ok {
+			p.coordinatorEpoch = max(p.coordinatorEpoch, coordinatorEpoch)
+			if p.txnFirst >= 0 {
+				l.txns.end(b.producerID, b.last, commit)
+				p.txnFirst = -1
+			}
+		}
+		return
 	}
 	if len(p.batches) == rememberedBatches {
 		p.batches = slices.Delete(p.batches, 0, 1)
 	}
 	p.batches = append(p.batches, producerBatch{b.sequence, b.lastSequence(), b.base, b.last, b.maxTime})
+	if b.transactional() && p.txnFirst < 0 {
+		p.txnFirst = b.base
+		l.txns.begin(b.producerID, b.base)
+	}
 }
 
 // rebuildProducers reads the states again from the log, after a truncation.
 func (l *partitionLog) rebuildProducers() {
 	l.producers = map[int64]*producerState{}
+	l.txns = txnIndex{}
 	for _, e := range l.entries {
 		l.updateProducer(e.b)
 	}
@@ -54,11 +83,12 @@ func (l *partitionLog) rebuildProducers() {
 //
 //	producer known  epoch         sequence           answer
 //	no              any           any                append: what came before may have been deleted
+//	yes, in a transaction, batch without one         INVALID_TXN_STATE
 //	yes             older         any                INVALID_PRODUCER_EPOCH
 //	yes             newer         0                  append
 //	yes             newer         other              OUT_OF_ORDER_SEQUENCE_NUMBER
 //	yes             same          a remembered batch duplicate
-//	yes             same          last + 1           append
+//	yes             same          last + 1           append; 0 after a marker that brought the epoch
 //	yes             same          other              OUT_OF_ORDER_SEQUENCE_NUMBER
 func (l *partitionLog) checkSequence(b *batch) (duplicate *producerBatch, code int16) {
 	p := l.producers[b.producerID]
@@ -79,8 +109,14 @@ func (l *partitionLog) checkSequence(b *batch) (duplicate *producerBatch, code i
 			return &p.batches[i], 0
 		}
 	}
-	if len(p.batches) > 0 && addSequence(p.lastSequence(), 1) != b.sequence {
+	if len(p.batches) == 0 && b.sequence != 0 || len(p.batches) > 0 && addSequence(p.lastSequence(), 1) != b.sequence {
 		return nil, codeOutOfOrderSequence
+	}
+	if p.txnFirst >= 0 && !b.transactional() {
+		return nil, codeInvalidTxnState
 	}
 	return nil, 0
 }
+
+// producerIDs lists the producers that the log knows, in order.
+func (l *partitionLog) producerIDs() []int64 { return slices.Sorted(maps.Keys(l.producers)) }

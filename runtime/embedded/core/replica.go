@@ -32,6 +32,7 @@ type replica struct {
 	pendingISR []int32 // asked for, not yet answered; nil for none
 	waiters    []*produceWaiter
 	parked     []*clientFetch
+	verifying  map[producerEpoch]*verification
 
 	// As follower:
 	fetcher *fetcher
@@ -119,6 +120,9 @@ func (r *replica) becomeLeader(p *PartitionState) {
 	if r.key.topic == offsetsTopic && !wasLeading {
 		r.b.loadGroups(r)
 	}
+	if r.key.topic == txnTopic && (!wasLeading || newEpoch) {
+		r.b.txns.load(r)
+	}
 	r.advance()
 }
 
@@ -152,6 +156,7 @@ func (r *replica) stopLeading(code int16) {
 		f.session = nil
 	}
 	r.remotes = nil
+	r.verifying = nil
 	waiters := r.waiters
 	r.waiters = nil
 	for _, w := range waiters {
@@ -164,6 +169,9 @@ func (r *replica) stopLeading(code int16) {
 	}
 	if r.key.topic == offsetsTopic && r.b.groups != nil {
 		r.b.groups.Unload(r.b.n.w.now, r.key.partition)
+	}
+	if r.key.topic == txnTopic {
+		r.b.txns.unload(r.key.partition)
 	}
 }
 
@@ -217,6 +225,7 @@ func (r *replica) advance() {
 		return
 	}
 	r.hw = hw
+	r.log.txns.prune(hw)
 	for _, f := range r.remotes {
 		if f.session != nil {
 			f.session.mark(f, r)

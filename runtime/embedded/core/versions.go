@@ -33,11 +33,16 @@ func apiVersions() []APIVersion {
 		{int16(kmsg.CreateTopics), 2, 7},
 		{int16(kmsg.DeleteTopics), 1, 6},
 		{int16(kmsg.DeleteRecords), 0, 2},
-		{int16(kmsg.InitProducerID), 0, 4},
+		{int16(kmsg.InitProducerID), 0, 5},
 		{int16(kmsg.OffsetForLeaderEpoch), 2, 4},
 		{int16(kmsg.DescribeACLs), 0, 3},
 		{int16(kmsg.CreateACLs), 0, 3},
 		{int16(kmsg.DeleteACLs), 0, 3},
+		{int16(kmsg.AddPartitionsToTxn), 0, 5},
+		{int16(kmsg.AddOffsetsToTxn), 0, 4},
+		{int16(kmsg.EndTxn), 0, 4},
+		{int16(kmsg.WriteTxnMarkers), 0, 1},
+		{int16(kmsg.TxnOffsetCommit), 0, 4},
 		{int16(kmsg.DescribeConfigs), 1, 4},
 		{int16(kmsg.AlterConfigs), 0, 2},
 		{int16(kmsg.AlterReplicaLogDirs), 0, 2},
@@ -56,6 +61,9 @@ func apiVersions() []APIVersion {
 		{int16(kmsg.DescribeQuorum), 0, 1},
 		{int16(kmsg.DescribeCluster), 0, 1},
 		{int16(kmsg.DescribeTopicPartitions), 0, 0},
+		{int16(kmsg.DescribeProducers), 0, 0},
+		{int16(kmsg.DescribeTransactions), 0, 0},
+		{int16(kmsg.ListTransactions), 0, 1},
 	}
 }
 
@@ -74,11 +82,20 @@ func Supported(key int16) (lowest, highest int16, ok bool) {
 // isGroupRequest tells what goes to the group coordinator.
 func isGroupRequest(key int16) bool {
 	switch kmsg.Key(key) {
-	case kmsg.OffsetCommit, kmsg.OffsetFetch, kmsg.JoinGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.SyncGroup,
+	case kmsg.OffsetCommit, kmsg.TxnOffsetCommit, kmsg.OffsetFetch, kmsg.JoinGroup, kmsg.Heartbeat, kmsg.LeaveGroup, kmsg.SyncGroup,
 		kmsg.DescribeGroups, kmsg.ListGroups, kmsg.DeleteGroups, kmsg.OffsetDelete:
 		return true
 	}
 	return false
+}
+
+// answersGroup: the broker's group coordinator takes requests of this kind.
+func (b *broker) answersGroup(key int16) bool {
+	if kmsg.Key(key) == kmsg.TxnOffsetCommit {
+		_, ok := b.groups.(GroupTransactions)
+		return ok
+	}
+	return b.groups != nil
 }
 
 func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg.Response)) {
@@ -97,7 +114,7 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 		}
 	}
 	if isGroupRequest(req.Key()) {
-		if b.groups == nil {
+		if !b.answersGroup(req.Key()) {
 			reply(unsupported(req))
 			return
 		}
@@ -124,6 +141,20 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 		b.findCoordinator(from, r, reply)
 	case *kmsg.InitProducerIDRequest:
 		b.initProducerID(r, reply)
+	case *kmsg.AddPartitionsToTxnRequest:
+		b.addPartitionsToTxn(r, reply)
+	case *kmsg.AddOffsetsToTxnRequest:
+		b.addOffsetsToTxn(r, reply)
+	case *kmsg.EndTxnRequest:
+		b.endTxn(r, reply)
+	case *kmsg.WriteTxnMarkersRequest:
+		b.writeTxnMarkers(r, reply)
+	case *kmsg.DescribeTransactionsRequest:
+		reply(b.describeTransactions(r))
+	case *kmsg.ListTransactionsRequest:
+		reply(b.listTransactions(r))
+	case *kmsg.DescribeProducersRequest:
+		reply(b.describeProducers(r))
 	case *kmsg.DescribeConfigsRequest:
 		reply(b.describeConfigs(r))
 	case *kmsg.DeleteRecordsRequest:
@@ -159,7 +190,7 @@ func (b *broker) answerVersions(r *kmsg.ApiVersionsRequest) kmsg.Response {
 		resp.ErrorCode = codeUnsupportedVersion
 	}
 	for _, v := range apiVersions() {
-		if isGroupRequest(v.Key) && b.groups == nil {
+		if isGroupRequest(v.Key) && !b.answersGroup(v.Key) {
 			continue
 		}
 		k := kmsg.NewApiVersionsResponseApiKey()

@@ -87,7 +87,7 @@ func (d *disk) remove(key partitionKey) {
 
 // spoolFor is where the batches of a topic's logs may be put.
 func (w *World) spoolFor(topic string) *spool {
-	if isInternal(topic) {
+	if internalTopic(topic) {
 		return nil
 	}
 	return &w.spool
@@ -315,7 +315,7 @@ func (n *node) listens() bool {
 // accepts: a connection for this purpose is taken. A broker opens its own listener only
 // when it is ready, the controller's at once.
 func (n *node) accepts(ch channel) bool {
-	return n.listens() && (ch != chanFetch || n.broker != nil && n.broker.lifecycle.caughtUp)
+	return n.listens() && (ch != chanFetch && ch != chanTxn || n.broker != nil && n.broker.lifecycle.caughtUp)
 }
 
 func (n *node) setState(s Process) {

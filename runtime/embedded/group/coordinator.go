@@ -52,6 +52,9 @@ const (
 	errGroupMaxSizeReached       int16 = 81
 	errFencedInstanceID          int16 = 82
 	errGroupSubscribedToTopic    int16 = 86
+	errInvalidTxnState           int16 = 48
+	errUnstableOffsetCommit      int16 = 88
+	errTransactionAbortable      int16 = 120
 )
 
 // limits are the broker configs that rule groups.
@@ -74,6 +77,7 @@ type Coordinator struct {
 	groups map[string]*group
 	leads  map[int32]bool // partitions of __consumer_offsets
 	expiry *timer
+	order  uint64 // of committed offset records
 }
 
 var (
@@ -134,6 +138,8 @@ func (c *Coordinator) Handle(now time.Duration, from core.ClientConn, req kmsg.R
 		reply(c.leaveAll(req))
 	case *kmsg.OffsetCommitRequest:
 		c.commit(req, reply)
+	case *kmsg.TxnOffsetCommitRequest:
+		c.commitTxn(req, reply)
 	case *kmsg.OffsetFetchRequest:
 		reply(c.fetch(req))
 	case *kmsg.OffsetDeleteRequest:

@@ -112,9 +112,11 @@ func (c *Coordinator) commit(req *kmsg.OffsetCommitRequest, reply func(kmsg.Resp
 			code = errInvalidCommitOffsetSize
 		}
 		code = storageError(code)
+		c.order++
 		for _, ch := range changes {
 			*ch.code = code
 			if code == errNone && g.state != dead {
+				ch.offset.order = c.order
 				g.offsets[ch.tp] = ch.offset
 			}
 		}
@@ -126,11 +128,13 @@ func (c *Coordinator) commit(req *kmsg.OffsetCommitRequest, reply func(kmsg.Resp
 type position struct {
 	tp topicPartition
 	offset
+	code int16
 }
 
 // positions gives the committed offsets of the partitions asked for, or all;
-// -1 stands for none.
-func (c *Coordinator) positions(id string, all bool, asked []topicPartition) ([]position, int16) {
+// -1 stands for none. With stable, partitions that an open transaction commits
+// get UNSTABLE_OFFSET_COMMIT (KIP-447).
+func (c *Coordinator) positions(id string, all, stable bool, asked []topicPartition) ([]position, int16) {
 	if code := c.ownsAny(id); code != errNone {
 		return nil, code
 	}
@@ -144,10 +148,14 @@ func (c *Coordinator) positions(id string, all bool, asked []topicPartition) ([]
 	var out []position
 	for _, tp := range asked {
 		o, ok := g.offsets[tp]
+		code := errNone
 		if !ok {
 			o = offset{offset: -1, leaderEpoch: -1}
 		}
-		out = append(out, position{tp, o})
+		if stable && g.unstable(tp) {
+			o, code = offset{offset: -1, leaderEpoch: -1}, errUnstableOffsetCommit
+		}
+		out = append(out, position{tp, o, code})
 	}
 	return out, errNone
 }
@@ -156,7 +164,7 @@ func (c *Coordinator) fetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if req.Version >= 8 {
 		for _, rg := range req.Groups {
-			resp.Groups = append(resp.Groups, c.fetchGroup(rg))
+			resp.Groups = append(resp.Groups, c.fetchGroup(rg, req.RequireStable))
 		}
 		return resp
 	}
@@ -166,11 +174,11 @@ func (c *Coordinator) fetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 			asked = append(asked, topicPartition{t.Topic, p})
 		}
 	}
-	found, code := c.positions(req.Group, req.Topics == nil && req.Version >= 2, asked)
+	found, code := c.positions(req.Group, req.Topics == nil && req.Version >= 2, req.Version >= 7 && req.RequireStable, asked)
 	resp.ErrorCode = code
 	if code != errNone {
 		for _, tp := range asked {
-			found = append(found, position{tp, offset{offset: -1, leaderEpoch: -1}})
+			found = append(found, position{tp, offset{offset: -1, leaderEpoch: -1}, code})
 		}
 	}
 	for _, pos := range found {
@@ -180,7 +188,7 @@ func (c *Coordinator) fetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 			resp.Topics = append(resp.Topics, rt)
 		}
 		rp := kmsg.NewOffsetFetchResponseTopicPartition()
-		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.ErrorCode = pos.tp.partition, pos.offset.offset, pos.leaderEpoch, code
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.ErrorCode = pos.tp.partition, pos.offset.offset, pos.leaderEpoch, pos.code
 		rp.Metadata = kmsg.StringPtr(pos.metadata)
 		t := &resp.Topics[len(resp.Topics)-1]
 		t.Partitions = append(t.Partitions, rp)
@@ -189,7 +197,7 @@ func (c *Coordinator) fetch(req *kmsg.OffsetFetchRequest) kmsg.Response {
 }
 
 // fetchGroup answers for one group of a request of version 8 or later.
-func (c *Coordinator) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+func (c *Coordinator) fetchGroup(rg kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	out := kmsg.NewOffsetFetchResponseGroup()
 	out.Group = rg.Group
 	var asked []topicPartition
@@ -198,7 +206,7 @@ func (c *Coordinator) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFet
 			asked = append(asked, topicPartition{t.Topic, p})
 		}
 	}
-	found, code := c.positions(rg.Group, rg.Topics == nil, asked)
+	found, code := c.positions(rg.Group, rg.Topics == nil, stable, asked)
 	if out.ErrorCode = code; code != errNone {
 		return out
 	}
@@ -209,7 +217,7 @@ func (c *Coordinator) fetchGroup(rg kmsg.OffsetFetchRequestGroup) kmsg.OffsetFet
 			out.Topics = append(out.Topics, rt)
 		}
 		rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
-		rp.Partition, rp.Offset, rp.LeaderEpoch = pos.tp.partition, pos.offset.offset, pos.leaderEpoch
+		rp.Partition, rp.Offset, rp.LeaderEpoch, rp.ErrorCode = pos.tp.partition, pos.offset.offset, pos.leaderEpoch, pos.code
 		rp.Metadata = kmsg.StringPtr(pos.metadata)
 		t := &out.Topics[len(out.Topics)-1]
 		t.Partitions = append(t.Partitions, rp)
@@ -266,7 +274,7 @@ func (c *Coordinator) deleteOffsets(req *kmsg.OffsetDeleteRequest, reply func(km
 	c.append(g.partition, records, func(code int16) {
 		if resp.ErrorCode = storageError(code); code == errNone {
 			for _, tp := range gone {
-				delete(g.offsets, tp)
+				g.drop(tp)
 			}
 		} else {
 			resp.Topics = nil
@@ -334,7 +342,7 @@ func (c *Coordinator) expireOffsets() {
 				gone = append(gone, tp)
 			}
 		}
-		c.forget(g, gone, g.state == empty && len(g.pending) == 0 && len(gone) == len(g.offsets), func(int16) {})
+		c.forget(g, gone, g.state == empty && len(g.pending) == 0 && len(g.txns) == 0 && len(gone) == len(g.offsets), func(int16) {})
 	}
 }
 
@@ -349,7 +357,7 @@ func (c *Coordinator) forget(g *group, gone []topicPartition, whole bool, done f
 		records = append(records, core.GroupRecord{Key: groupKey(g.id)})
 	}
 	for _, tp := range gone {
-		delete(g.offsets, tp)
+		g.drop(tp)
 	}
 	if whole {
 		c.bury(g)

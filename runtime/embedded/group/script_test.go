@@ -27,6 +27,7 @@ var codeNames = map[int16]string{
 	28: "INVALID_COMMIT_OFFSET_SIZE", 68: "NON_EMPTY_GROUP", 69: "GROUP_ID_NOT_FOUND",
 	79: "MEMBER_ID_REQUIRED", 81: "GROUP_MAX_SIZE_REACHED", 82: "FENCED_INSTANCE_ID",
 	86: "GROUP_SUBSCRIBED_TO_TOPIC",
+	88: "UNSTABLE_OFFSET_COMMIT",
 }
 
 func codeName(code int16) string {
@@ -87,6 +88,13 @@ func (w *world) Append(partition int32, records []core.GroupRecord, done func(in
 		return
 	}
 	finish()
+}
+
+func (w *world) AppendTxn(partition int32, _ string, txn core.GroupTxn, records []core.GroupRecord, done func(int16)) {
+	for i := range records {
+		records[i].Txn = &txn
+	}
+	w.Append(partition, records, done)
 }
 
 func (w *world) say(format string, args ...any) {
@@ -309,8 +317,28 @@ func (w *world) do(line string) {
 			}
 			w.say("%s", s)
 		})
+	case "txn": // a commit in a transaction; pid=N names the producer
+		req := kmsg.NewPtrTxnOffsetCommitRequest()
+		req.TransactionalID, req.Group, req.MemberID, req.Generation, req.InstanceID = "x", group, id, generation, instance
+		req.ProducerID = int64(number(opt["pid"], 1))
+		for _, a := range rest {
+			name, at, _ := strings.Cut(a, ":")
+			topic, p, _ := strings.Cut(name, "/")
+			rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch = int32(number(p, 0)), int64(number(at, 0)), 7
+			req.Topics = append(req.Topics, kmsg.TxnOffsetCommitRequestTopic{Topic: topic, Partitions: []kmsg.TxnOffsetCommitRequestTopicPartition{rp}})
+		}
+		request(req, 3, func(r kmsg.Response) {
+			s := who + " txn"
+			for _, t := range r.(*kmsg.TxnOffsetCommitResponse).Topics {
+				for _, p := range t.Partitions {
+					s += fmt.Sprintf(" %s/%d:%s", t.Topic, p.Partition, codeName(p.ErrorCode))
+				}
+			}
+			w.say("%s", s)
+		})
 	case "fetch":
-		w.fetch(who, group, number(opt["v"], 8), rest, request)
+		w.fetch(who, group, number(opt["v"], 8), opt["stable"] != "", rest, request)
 	case "describe":
 		req := kmsg.NewPtrDescribeGroupsRequest()
 		req.Groups = []string{group}
@@ -365,9 +393,9 @@ func (w *world) do(line string) {
 	}
 }
 
-func (w *world) fetch(who, group string, version int, rest []string, request func(kmsg.Request, int, func(kmsg.Response))) {
+func (w *world) fetch(who, group string, version int, stable bool, rest []string, request func(kmsg.Request, int, func(kmsg.Response))) {
 	req := kmsg.NewPtrOffsetFetchRequest()
-	req.Group = group
+	req.Group, req.RequireStable = group, stable
 	rg := kmsg.NewOffsetFetchRequestGroup()
 	rg.Group = group
 	for _, a := range rest {
@@ -383,6 +411,10 @@ func (w *world) fetch(who, group string, version int, rest []string, request fun
 			s += " " + codeName(resp.Groups[0].ErrorCode)
 			for _, t := range resp.Groups[0].Topics {
 				for _, p := range t.Partitions {
+					if p.ErrorCode != 0 {
+						s += fmt.Sprintf(" %s/%d:%s", t.Topic, p.Partition, codeName(p.ErrorCode))
+						continue
+					}
 					s += fmt.Sprintf(" %s/%d:%d@%d", t.Topic, p.Partition, p.Offset, p.LeaderEpoch)
 				}
 			}
@@ -416,12 +448,19 @@ func (w *world) storage(args []string) {
 		w.c.Unload(w.now, 0)
 	case "load":
 		w.c.Load(w.now, 0, slices.Clone(w.log))
+	case "commit", "abort": // the marker of a producer's transaction
+		txn := core.GroupTxn{ProducerID: int64(number(args[1], 0)), End: core.TxnAborted}
+		if args[0] == "commit" {
+			txn.End = core.TxnCommitted
+		}
+		w.log = append(w.log, core.GroupRecord{Txn: &txn})
+		w.c.EndTxn(w.now, 0, txn)
 	case "crash": // another broker takes over what was committed
 		w.start()
 		w.held = nil
 		w.c.Load(w.now, 0, slices.Clone(w.log))
 	default:
-		w.t.Fatalf("storage %q: want hold, release, fail, unload, load or crash", args[0])
+		w.t.Fatalf("storage %q: want hold, release, fail, unload, load, commit, abort or crash", args[0])
 	}
 }
 

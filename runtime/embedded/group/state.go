@@ -129,6 +129,7 @@ type offset struct {
 	metadata    string
 	committed   int64 // epoch milliseconds
 	expires     int64 // epoch milliseconds, -1 where the group's retention rules
+	order       uint64
 }
 
 // group is one group, coordinated here.
@@ -149,6 +150,7 @@ type group struct {
 	pending map[string]*timer // member ids given out and not used yet (KIP-394)
 
 	offsets map[topicPartition]offset
+	txns    map[int64]map[topicPartition]pendingOffset // by producer id
 
 	// joinTimer ends PreparingRebalance, syncTimer throws out who joined and
 	// did not sync.
@@ -167,7 +169,7 @@ func newGroup(id string, partition int32) *group {
 	return &group{
 		id: id, partition: partition, state: empty, since: -1,
 		members: map[string]*member{}, static: map[string]string{}, pending: map[string]*timer{},
-		offsets: map[topicPartition]offset{}, pendingSync: map[string]bool{},
+		offsets: map[topicPartition]offset{}, txns: map[int64]map[topicPartition]pendingOffset{}, pendingSync: map[string]bool{},
 	}
 }
 

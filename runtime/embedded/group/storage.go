@@ -123,6 +123,13 @@ func (c *Coordinator) Load(now time.Duration, partition int32, records []core.Gr
 		return g
 	}
 	for _, r := range records {
+		c.order++
+		if r.Txn != nil && r.Txn.End != core.TxnOpen {
+			for _, id := range order {
+				loaded[id].endTxn(r.Txn.ProducerID, r.Txn.End == core.TxnCommitted)
+			}
+			continue
+		}
 		var version int16
 		if len(r.Key) < 2 {
 			continue
@@ -137,7 +144,7 @@ func (c *Coordinator) Load(now time.Duration, partition int32, records []core.Gr
 			g, tp := find(k.Group), topicPartition{k.Topic, k.Partition}
 			v := kmsg.NewOffsetCommitValue()
 			if r.Value == nil {
-				delete(g.offsets, tp)
+				g.drop(tp)
 			} else if v.ReadFrom(r.Value) == nil {
 				o := offset{offset: v.Offset, leaderEpoch: -1, metadata: v.Metadata, committed: v.CommitTimestamp, expires: -1}
 				if v.Version >= 3 {
@@ -146,7 +153,12 @@ func (c *Coordinator) Load(now time.Duration, partition int32, records []core.Gr
 				if v.Version == 1 {
 					o.expires = v.ExpireTimestamp
 				}
-				g.offsets[tp] = o
+				o.order = c.order
+				if r.Txn != nil {
+					g.prepare(r.Txn.ProducerID, tp, o, true)
+				} else {
+					g.offsets[tp] = o
+				}
 			}
 		case 2:
 			k := kmsg.NewGroupMetadataKey()
@@ -155,7 +167,7 @@ func (c *Coordinator) Load(now time.Duration, partition int32, records []core.Gr
 			}
 			old := find(k.Group)
 			g := newGroup(k.Group, partition)
-			g.offsets = old.offsets
+			g.offsets, g.txns = old.offsets, old.txns
 			v := kmsg.NewGroupMetadataValue()
 			if r.Value != nil {
 				if v.ReadFrom(r.Value) != nil {
@@ -168,7 +180,7 @@ func (c *Coordinator) Load(now time.Duration, partition int32, records []core.Gr
 	}
 	for _, id := range order {
 		g := loaded[id]
-		if len(g.offsets) == 0 && len(g.members) == 0 && g.generation == 0 {
+		if len(g.offsets) == 0 && len(g.txns) == 0 && len(g.members) == 0 && g.generation == 0 {
 			continue // deleted
 		}
 		if c.groups[id] != nil {

@@ -55,6 +55,10 @@ func inward(req kmsg.Request, speed float64) {
 		}
 	case *kmsg.InitProducerIDRequest:
 		req.TransactionTimeoutMillis = scale(req.TransactionTimeoutMillis, speed)
+	case *kmsg.ListTransactionsRequest:
+		if req.DurationFilterMillis > 0 {
+			req.DurationFilterMillis = int64(float64(req.DurationFilterMillis) * speed)
+		}
 	}
 }
 
@@ -62,6 +66,12 @@ func inward(req kmsg.Request, speed float64) {
 func outward(resp kmsg.Response, speed float64) {
 	if speed == 1 {
 		return
+	}
+	if resp, ok := resp.(*kmsg.DescribeTransactionsResponse); ok {
+		for i := range resp.TransactionStates {
+			t := &resp.TransactionStates[i]
+			t.TimeoutMillis = scale(t.TimeoutMillis, 1/speed)
+		}
 	}
 	get, ok := resp.(kmsg.ThrottleResponse)
 	if !ok {

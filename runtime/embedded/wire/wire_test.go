@@ -557,6 +557,18 @@ func TestScale(t *testing.T) {
 	if commit.RetentionTimeMillis != -1 {
 		t.Errorf("no retention: got %d, want -1", commit.RetentionTimeMillis)
 	}
+	list := kmsg.NewPtrListTransactionsRequest()
+	list.DurationFilterMillis = 100
+	inward(list, 10)
+	if list.DurationFilterMillis != 1_000 {
+		t.Errorf("transactions that run for at least: got %d, want 1000", list.DurationFilterMillis)
+	}
+	describe := kmsg.NewPtrDescribeTransactionsResponse()
+	describe.TransactionStates = []kmsg.DescribeTransactionsResponseTransactionState{{TimeoutMillis: 60_000}}
+	outward(describe, 10)
+	if got := describe.TransactionStates[0].TimeoutMillis; got != 6_000 {
+		t.Errorf("a transaction's timeout: got %d, want 6000", got)
+	}
 }
 
 func TestDoAfterClose(t *testing.T) {
