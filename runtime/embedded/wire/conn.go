@@ -174,7 +174,7 @@ func (c *conn) serve() {
 		if !ok {
 			return
 		}
-		if resp != nil && (refused(a.req, resp) || !c.write(a.req, resp)) {
+		if resp != nil && (refused(a.req, resp) || !c.write(a.req, resp) || last(resp)) {
 			return
 		}
 	}
