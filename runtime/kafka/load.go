@@ -11,6 +11,8 @@
 //   - one batch of a partition is in flight at a time, where Java has up to five;
 //   - a batch that fails is sent again after retry.backoff.ms, which does not
 //     grow (KIP-580);
+//   - a member with transactions has one client for all its partitions, as a
+//     transaction is one producer's;
 //   - a record that sarama has when its partition's connection carries a produce
 //     request counts as perhaps written, though it may not be in that request.
 //

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"starfall/interp/plan"
 	"starfall/runtime"
 )
@@ -120,19 +122,71 @@ func TestRestartedTransactionalMemberSendsAgain(t *testing.T) {
 }
 
 func TestAuditTellsOpenTransactions(t *testing.T) {
-	// The transaction of a member that crashed and does not come back stays open.
-	b := start(t, inTransactions(1000, nil), 10)
+	// The transaction of a member that crashed and does not come back stays open, for ten
+	// minutes, and holds the last stable offset; the other member's commits lie behind it.
+	b := start(t, inTransactions(1000, func(p *plan.Plan) {
+		p.Producers[0].Members = 2
+		p.Producers[0].Config = map[string]string{"transaction.timeout.ms": "600000"}
+	}), 10)
 	p := b.producer(1)
 	p.Begin(b.clock.Now(), 300)
 	b.sleep(2 * time.Second) // less than a transaction
 	p.Crash()
+	b.plan.Producers[0].Transaction = 20
+	p = b.producer(2)
+	p.Begin(b.clock.Now(), 300)
+	b.sleep(2 * time.Second)
+	b.stop(p)
+	state, err := b.world.Inspect(b.ctx, "kafka")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range state.Partitions {
+		if p.Topic == "orders" && (p.HighWater == 0 || p.Stable != 0) {
+			t.Errorf("partition %d: got last stable offset %d and high-water mark %d, want the open transaction at 0", p.Partition, p.Stable, p.HighWater)
+		}
+	}
 	b.audit()
 	s := b.seen()
-	if len(s.acked) != 0 || len(s.audited) != 0 {
-		t.Errorf("got %d acked and %d committed in the log, want none of a transaction that is open", len(s.acked), len(s.audited))
+	if len(s.acked) < 300 {
+		t.Errorf("got %d acked, want the records of the second member", len(s.acked))
 	}
-	ends := b.ends()
-	if ends[0] == 0 {
-		t.Error("got an empty log, want the open transaction's records in it")
+	for k := range s.acked {
+		if s.audited[k] != 1 {
+			t.Errorf("record %v: acknowledged, got %d committed copies, want 1", k, s.audited[k])
+		}
+	}
+	for k := range s.audited {
+		if k.member != 2 {
+			t.Errorf("record %v: counted as committed, want none of the transaction that is open", k)
+		}
+	}
+}
+
+func TestAbortedBatchesOfAFetch(t *testing.T) {
+	// Two producers: 1 aborts from 2 to its marker at 6, 2 commits.
+	s := newAbortedSet([]*sarama.AbortedTransaction{{ProducerID: 1, FirstOffset: 9}, {ProducerID: 1, FirstOffset: 2}})
+	for _, tt := range []struct {
+		offset   int64
+		producer int64
+		txn      bool
+		control  bool
+		want     bool
+	}{
+		{0, 1, true, false, false}, // of a transaction before, which committed
+		{1, 1, true, true, false},
+		{2, 1, true, false, true},
+		{3, 2, true, false, false},
+		{4, 1, true, false, true},
+		{5, -1, false, false, false},
+		{6, 1, true, true, false},
+		{7, 1, true, false, false},
+		{8, 1, true, true, false},
+		{9, 1, true, false, true},
+	} {
+		got := s.has(&sarama.RecordBatch{FirstOffset: tt.offset, ProducerID: tt.producer, IsTransactional: tt.txn, Control: tt.control})
+		if got != tt.want {
+			t.Errorf("batch at %d of producer %d: got aborted %v, want %v", tt.offset, tt.producer, got, tt.want)
+		}
 	}
 }

@@ -301,7 +301,7 @@ func (g groupStorage) AppendTxn(partition int32, transactionalID string, txn Gro
 			return
 		}
 		bt := newBatch(b.n.w.wallMillis(b.n.w.now), records)
-		bt.by(txn.ProducerID, txn.ProducerEpoch, attrTransactional, 0)
+		bt.setProducer(txn.ProducerID, txn.ProducerEpoch, attrTransactional, 0)
 		b.appendInternal(key, bt, b.n.cfg.ms("offsets.commit.timeout.ms"), answer)
 	})
 }
