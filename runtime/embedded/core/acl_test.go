@@ -353,6 +353,81 @@ func TestEveryRequestNeedsItsRight(t *testing.T) {
 		{"describe quorum", func() kmsg.Request { return at(kmsg.NewPtrDescribeQuorumRequest()) },
 			func(r kmsg.Response) []int16 { return []int16{r.(*kmsg.DescribeQuorumResponse).ErrorCode} },
 			[]int16{31}, acl{kind: onCluster, name: clusterName, operation: opDescribe}, []int16{0}},
+		{"produce of a transaction", func() kmsg.Request {
+			req := produceRequest("t", 0, 1, makeBatch(0, 1, 8, -1, -1, -1))
+			req.TransactionID = kmsg.StringPtr("x")
+			return req
+		}, func(r kmsg.Response) []int16 {
+			return []int16{r.(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode}
+		}, []int16{53}, acl{kind: onTxnID, name: "x", operation: opWrite}, []int16{29}},
+		{"end a transaction", func() kmsg.Request {
+			req := at(kmsg.NewPtrEndTxnRequest())
+			req.TransactionalID = "x"
+			return req
+		}, func(r kmsg.Response) []int16 { return []int16{r.(*kmsg.EndTxnResponse).ErrorCode} },
+			[]int16{53}, acl{kind: onTxnID, name: "x", operation: opWrite}, []int16{16}},
+		{"add partitions", func() kmsg.Request {
+			req := kmsg.NewPtrAddPartitionsToTxnRequest()
+			req.SetVersion(3)
+			req.TransactionalID = "x"
+			for _, name := range []string{"t", "u"} {
+				rt := kmsg.NewAddPartitionsToTxnRequestTopic()
+				rt.Topic, rt.Partitions = name, []int32{0}
+				req.Topics = append(req.Topics, rt)
+			}
+			return req
+		}, func(r kmsg.Response) []int16 {
+			var out []int16
+			for _, t := range r.(*kmsg.AddPartitionsToTxnResponse).Topics {
+				out = append(out, t.Partitions[0].ErrorCode)
+			}
+			return out
+		}, []int16{53, 53}, acl{kind: onTxnID, name: "x", operation: opWrite}, []int16{29, 29}},
+		{"offsets in a transaction", func() kmsg.Request {
+			req := at(kmsg.NewPtrTxnOffsetCommitRequest())
+			req.TransactionalID, req.Group = "x", "g1"
+			rt := kmsg.NewTxnOffsetCommitRequestTopic()
+			rt.Topic = "t"
+			rt.Partitions = append(rt.Partitions, kmsg.NewTxnOffsetCommitRequestTopicPartition())
+			req.Topics = append(req.Topics, rt)
+			return req
+		}, func(r kmsg.Response) []int16 {
+			return []int16{r.(*kmsg.TxnOffsetCommitResponse).Topics[0].Partitions[0].ErrorCode}
+		}, []int16{53}, acl{kind: onTxnID, name: "x", operation: opWrite}, []int16{30}},
+		{"describe transactions", func() kmsg.Request {
+			req := at(kmsg.NewPtrDescribeTransactionsRequest())
+			req.TransactionalIDs = []string{"x"}
+			return req
+		}, func(r kmsg.Response) []int16 {
+			return []int16{r.(*kmsg.DescribeTransactionsResponse).TransactionStates[0].ErrorCode}
+		}, []int16{53}, acl{kind: onTxnID, name: "x", operation: opDescribe}, []int16{16}},
+		{"describe producers", func() kmsg.Request {
+			req := at(kmsg.NewPtrDescribeProducersRequest())
+			rt := kmsg.NewDescribeProducersRequestTopic()
+			rt.Topic, rt.Partitions = "t", []int32{0}
+			req.Topics = append(req.Topics, rt)
+			return req
+		}, func(r kmsg.Response) []int16 {
+			return []int16{r.(*kmsg.DescribeProducersResponse).Topics[0].Partitions[0].ErrorCode}
+		}, []int16{29}, acl{kind: onTopic, name: "t", operation: opRead}, []int16{0}},
+		{"init a transactional producer", func() kmsg.Request {
+			req := at(kmsg.NewPtrInitProducerIDRequest())
+			req.TransactionalID, req.TransactionTimeoutMillis = kmsg.StringPtr("x"), 1000
+			return req
+		}, func(r kmsg.Response) []int16 { return []int16{r.(*kmsg.InitProducerIDResponse).ErrorCode} },
+			[]int16{53}, acl{kind: onTxnID, name: "x", operation: opWrite}, []int16{16}},
+		{"markers", func() kmsg.Request {
+			req := at(kmsg.NewPtrWriteTxnMarkersRequest())
+			m := kmsg.NewWriteTxnMarkersRequestMarker()
+			m.Committed = true
+			mt := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+			mt.Topic, mt.Partitions = "t", []int32{0}
+			m.Topics = append(m.Topics, mt)
+			req.Markers = append(req.Markers, m)
+			return req
+		}, func(r kmsg.Response) []int16 {
+			return []int16{r.(*kmsg.WriteTxnMarkersResponse).Markers[0].Topics[0].Partitions[0].ErrorCode}
+		}, []int16{31}, acl{kind: onCluster, name: clusterName, operation: opClusterAction}, []int16{0}},
 		{"log dirs", func() kmsg.Request { return at(kmsg.NewPtrDescribeLogDirsRequest()) },
 			func(r kmsg.Response) []int16 { return []int16{r.(*kmsg.DescribeLogDirsResponse).ErrorCode} },
 			[]int16{31}, acl{kind: onCluster, name: clusterName, operation: opDescribe}, []int16{0}},

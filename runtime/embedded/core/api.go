@@ -311,6 +311,9 @@ type GroupTimers interface {
 //	Settled() error                            nil when every broker that should run is unfenced and every one's metadata shows every leader and full ISR
 //	Supported(key int16) (min, max int16, ok bool)  versions of requests, as ApiVersions advertises them
 //
+// The shell ends a connection behind an answer that refuses a login: SaslAuthenticate with
+// SASL_AUTHENTICATION_FAILED, SaslHandshake with UNSUPPORTED_SASL_MECHANISM.
+//
 // reply is called exactly once for each request, from inside the loop, at once or
 // later; with nil for a produce request with acks=0, which has no answer; never when
 // the node's process ends first. The record bytes of a produce request belong to the

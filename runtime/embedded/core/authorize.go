@@ -44,6 +44,11 @@ func (r right) refusal() (code int16, message string) {
 //	DescribeLogDirs DescribeQuorum               DESCRIBE cluster
 //	DescribeUserScramCredentials                 DESCRIBE cluster
 //	DescribeClientQuotas                         DESCRIBE_CONFIGS cluster
+//	AddPartitionsToTxn (before 4) EndTxn         WRITE transactional id
+//	AddOffsetsToTxn TxnOffsetCommit              WRITE transactional id, READ group
+//	Produce of a transaction                     WRITE transactional id
+//	AddPartitionsToTxn (from 4)                  CLUSTER_ACTION cluster
+//	WriteTxnMarkers                              ALTER or CLUSTER_ACTION cluster
 func needs(req kmsg.Request) []right {
 	cluster := func(op kmsg.ACLOperation) []right { return []right{{op, onCluster, clusterName}} }
 	group := func(op kmsg.ACLOperation, name string) []right { return []right{{op, onGroup, name}} }
@@ -72,6 +77,23 @@ func needs(req kmsg.Request) []right {
 		return cluster(opDescribe)
 	case *kmsg.DescribeClientQuotasRequest:
 		return cluster(opDescribeConfigs)
+	case *kmsg.ProduceRequest:
+		if r.TransactionID != nil {
+			return []right{{opWrite, onTxnID, *r.TransactionID}}
+		}
+	case *kmsg.EndTxnRequest:
+		return []right{{opWrite, onTxnID, r.TransactionalID}}
+	case *kmsg.AddOffsetsToTxnRequest:
+		return []right{{opWrite, onTxnID, r.TransactionalID}, {opRead, onGroup, r.Group}}
+	case *kmsg.TxnOffsetCommitRequest:
+		return []right{{opWrite, onTxnID, r.TransactionalID}, {opRead, onGroup, r.Group}}
+	case *kmsg.AddPartitionsToTxnRequest:
+		if r.Version < 4 {
+			return []right{{opWrite, onTxnID, r.TransactionalID}}
+		}
+		return cluster(opClusterAction) // from brokers only
+	case *kmsg.WriteTxnMarkersRequest:
+		return cluster(opClusterAction)
 	}
 	return nil
 }
@@ -79,8 +101,9 @@ func needs(req kmsg.Request) []right {
 // authorize gives the request with what the client may have of it, and the reply that adds
 // the rest; ok is false when the request has been answered.
 func (b *broker) authorize(from ClientConn, req kmsg.Request, reply func(kmsg.Response)) (_ kmsg.Request, _ func(kmsg.Response), ok bool) {
+	_, markers := req.(*kmsg.WriteTxnMarkersRequest)
 	for _, n := range needs(req) {
-		if !b.allowed(from, n.op, n.kind, n.name) {
+		if !b.allowed(from, n.op, n.kind, n.name) && !(markers && b.allowed(from, opAlter, onCluster, clusterName)) {
 			code, message := n.refusal()
 			reply(errorResponse(req, code, message))
 			return nil, nil, false
@@ -169,6 +192,29 @@ func (b *broker) authorize(from ClientConn, req kmsg.Request, reply func(kmsg.Re
 			return mayConfigs(may, opAlterConfigs, c.ResourceType, c.ResourceName)
 		})
 		kept, refused = &a, &d
+	case *kmsg.TxnOffsetCommitRequest:
+		a, d := *r, *r
+		a.Topics, d.Topics = divide(r.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return may(opRead, onTopic, t.Topic) })
+		kept, refused = &a, &d
+	case *kmsg.DescribeProducersRequest:
+		a, d := *r, *r
+		a.Topics, d.Topics = divide(r.Topics, func(t kmsg.DescribeProducersRequestTopic) bool { return may(opRead, onTopic, t.Topic) })
+		kept, refused = &a, &d
+	case *kmsg.DescribeTransactionsRequest:
+		a, d := *r, *r
+		a.TransactionalIDs, d.TransactionalIDs = divide(r.TransactionalIDs, func(id string) bool { return may(opDescribe, onTxnID, id) })
+		kept, refused = &a, &d
+	case *kmsg.AddPartitionsToTxnRequest:
+		return authorizeTxnPartitions(may, r, reply)
+	case *kmsg.ListTransactionsRequest:
+		inner := reply
+		return req, func(resp kmsg.Response) {
+			out := resp.(*kmsg.ListTransactionsResponse)
+			out.TransactionStates = slices.DeleteFunc(out.TransactionStates, func(s kmsg.ListTransactionsResponseTransactionState) bool {
+				return !may(opDescribe, onTxnID, s.TransactionalID)
+			})
+			inner(out)
+		}, true
 	case *kmsg.FindCoordinatorRequest:
 		return b.authorizeCoordinators(may, r, reply)
 	case *kmsg.OffsetFetchRequest:
@@ -412,4 +458,33 @@ func (b *broker) authorizeMetadata(from ClientConn, may mayFunc, r *kmsg.Metadat
 		out.Topics = append(out.Topics, refused...)
 		reply(out)
 	}, true
+}
+
+// authorizeTxnPartitions: WRITE of each topic. Where one of them is refused nothing is
+// added, and the others are told OPERATION_NOT_ATTEMPTED.
+func authorizeTxnPartitions(may mayFunc, r *kmsg.AddPartitionsToTxnRequest, reply func(kmsg.Response)) (kmsg.Request, func(kmsg.Response), bool) {
+	all := true
+	for _, t := range r.Topics {
+		all = all && may(opWrite, onTopic, t.Topic)
+	}
+	if all {
+		return r, reply, true
+	}
+	resp := r.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+	for _, t := range r.Topics {
+		code := codeOperationNotAttempted
+		if !may(opWrite, onTopic, t.Topic) {
+			code = codeTopicAuthorization
+		}
+		rt := kmsg.NewAddPartitionsToTxnResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p, code
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	reply(resp)
+	return nil, nil, false
 }

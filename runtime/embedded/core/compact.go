@@ -25,7 +25,7 @@ func (b *broker) cleanLoop() {
 }
 
 // cleanable is the offset up to which the log may be compacted: whole segments, not the
-// active one, below the high-water mark, and not younger than min.compaction.lag.ms.
+// active one, below the last stable offset, and not younger than min.compaction.lag.ms.
 func (r *replica) cleanable() int64 {
 	w, l := r.b.n.w, r.log
 	end := l.start
@@ -35,7 +35,7 @@ func (r *replica) cleanable() int64 {
 		if t := l.segments[i].maxTime; t >= 0 {
 			newest = w.recordMillis(t, r.settings.logAppendTime)
 		}
-		if next > r.hw || r.settings.minCompactionLagMS > 0 && w.wallMillis(w.now)-newest < r.settings.minCompactionLagMS {
+		if next > r.stable() || r.settings.minCompactionLagMS > 0 && w.wallMillis(w.now)-newest < r.settings.minCompactionLagMS {
 			break
 		}
 		end = next

@@ -174,7 +174,6 @@ func (b *broker) describeTopicPartitions(from ClientConn, req *kmsg.DescribeTopi
 	return resp
 }
 
-// isInternal: topics that are Kafka's own.
 // quorumTopic is the name of the metadata log.
 const quorumTopic = "__cluster_metadata"
 

@@ -218,7 +218,7 @@ func (f *clientFetch) answer() {
 			for _, b := range batches {
 				data, err := f.b.n.w.spool.bytes(b)
 				if err != nil {
-					rp.ErrorCode, rp.RecordBatches = codeStorage, []byte{}
+					rp.ErrorCode, rp.RecordBatches = codeKafkaStorage, []byte{}
 					rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = -1, -1, -1
 					break
 				}
@@ -335,7 +335,7 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	for ; i < len(l.entries) && l.entries[i].b.last < end; i++ {
 		bt, err := b.n.w.spool.loaded(l.entries[i].b)
 		if err != nil {
-			return codeStorage
+			return codeKafkaStorage
 		}
 		// Where the log begins inside a batch, what the time index points at may be
 		// deleted: then the next batch has it.

@@ -158,8 +158,7 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 	case bt.transactional() && req.TransactionID == nil:
 		fail(codeTxnIDAuthorization, "")
 		return
-	}
-	if bt.codec() == codec.Zstd && req.GetVersion() < 7 {
+	case bt.codec() == codec.Zstd && req.GetVersion() < 7:
 		fail(codeUnsupportedCompression, "") // KIP-110
 		return
 	}
@@ -210,12 +209,11 @@ func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.Prod
 		}
 	}
 	if !r.settings.compressAsSent && bt.codec() != r.settings.compression {
-		packed, err := bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel)
-		if err != nil {
+		var err error
+		if bt, err = bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel); err != nil {
 			part.ErrorCode = codeCorruptMessage
 			return
 		}
-		bt = packed
 	}
 	r.append(bt)
 	part.BaseOffset, part.LogStartOffset = bt.base, r.log.start
@@ -304,7 +302,7 @@ func (g groupStorage) AppendTxn(partition int32, transactionalID string, txn Gro
 			return
 		}
 		bt := newBatch(b.n.w.wallMillis(b.n.w.now), records)
-		bt.by(txn.ProducerID, txn.ProducerEpoch, attrTransactional, 0)
+		bt.setProducer(txn.ProducerID, txn.ProducerEpoch, attrTransactional, 0)
 		b.appendInternal(key, bt, b.n.cfg.ms("offsets.commit.timeout.ms"), answer)
 	})
 }

@@ -31,6 +31,12 @@ func (b *broker) refusedParts(req kmsg.Request) kmsg.Response {
 		empty, code = len(r.Groups) == 0, codeGroupAuthorization
 	case *kmsg.DeleteGroupsRequest:
 		empty, code = len(r.Groups) == 0, codeGroupAuthorization
+	case *kmsg.TxnOffsetCommitRequest:
+		empty = len(r.Topics) == 0
+	case *kmsg.DescribeProducersRequest:
+		empty = len(r.Topics) == 0
+	case *kmsg.DescribeTransactionsRequest:
+		empty, code, message = len(r.TransactionalIDs) == 0, codeTxnIDAuthorization, "Transactional Id authorization failed."
 	case *kmsg.DescribeConfigsRequest:
 		empty = len(r.Resources) == 0
 	case *kmsg.AlterConfigsRequest:
@@ -87,6 +93,12 @@ func joined(resp, more kmsg.Response) kmsg.Response {
 		r.Groups = append(r.Groups, more.(*kmsg.DescribeGroupsResponse).Groups...)
 	case *kmsg.DeleteGroupsResponse:
 		r.Groups = append(r.Groups, more.(*kmsg.DeleteGroupsResponse).Groups...)
+	case *kmsg.TxnOffsetCommitResponse:
+		r.Topics = append(r.Topics, more.(*kmsg.TxnOffsetCommitResponse).Topics...)
+	case *kmsg.DescribeProducersResponse:
+		r.Topics = append(r.Topics, more.(*kmsg.DescribeProducersResponse).Topics...)
+	case *kmsg.DescribeTransactionsResponse:
+		r.TransactionStates = append(r.TransactionStates, more.(*kmsg.DescribeTransactionsResponse).TransactionStates...)
 	case *kmsg.DescribeConfigsResponse:
 		r.Resources = append(r.Resources, more.(*kmsg.DescribeConfigsResponse).Resources...)
 	case *kmsg.AlterConfigsResponse:
@@ -243,6 +255,67 @@ func eachError(req kmsg.Request, resp kmsg.Response, code int16, message *string
 		}
 		for _, u := range r.Upsertions {
 			user(u.Name)
+		}
+	case *kmsg.TxnOffsetCommitRequest:
+		out := resp.(*kmsg.TxnOffsetCommitResponse)
+		for _, t := range r.Topics {
+			rt := kmsg.NewTxnOffsetCommitResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p.Partition, code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			out.Topics = append(out.Topics, rt)
+		}
+	case *kmsg.AddPartitionsToTxnRequest:
+		out := resp.(*kmsg.AddPartitionsToTxnResponse)
+		out.ErrorCode = code // from version 4
+		for _, t := range r.Topics {
+			rt := kmsg.NewAddPartitionsToTxnResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p, code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			out.Topics = append(out.Topics, rt)
+		}
+	case *kmsg.DescribeProducersRequest:
+		out := resp.(*kmsg.DescribeProducersResponse)
+		for _, t := range r.Topics {
+			rt := kmsg.NewDescribeProducersResponseTopic()
+			rt.Topic = t.Topic
+			for _, p := range t.Partitions {
+				rp := kmsg.NewDescribeProducersResponseTopicPartition()
+				rp.Partition, rp.ErrorCode, rp.ErrorMessage = p, code, message
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			out.Topics = append(out.Topics, rt)
+		}
+	case *kmsg.DescribeTransactionsRequest:
+		out := resp.(*kmsg.DescribeTransactionsResponse)
+		for _, id := range r.TransactionalIDs {
+			s := kmsg.NewDescribeTransactionsResponseTransactionState()
+			s.TransactionalID, s.ErrorCode = id, code
+			out.TransactionStates = append(out.TransactionStates, s)
+		}
+	case *kmsg.WriteTxnMarkersRequest:
+		out := resp.(*kmsg.WriteTxnMarkersResponse)
+		for _, m := range r.Markers {
+			rm := kmsg.NewWriteTxnMarkersResponseMarker()
+			rm.ProducerID = m.ProducerID
+			for _, t := range m.Topics {
+				rt := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
+				rt.Topic = t.Topic
+				for _, p := range t.Partitions {
+					rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
+					rp.Partition, rp.ErrorCode = p, code
+					rt.Partitions = append(rt.Partitions, rp)
+				}
+				rm.Topics = append(rm.Topics, rt)
+			}
+			out.Markers = append(out.Markers, rm)
 		}
 	default:
 		return false

@@ -16,19 +16,17 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // SASL mechanisms.
 const (
-	mechanismPlain       = "PLAIN"
-	mechanismSCRAM256    = "SCRAM-SHA-256"
-	mechanismSCRAM512    = "SCRAM-SHA-512"
-	minSCRAMIterations   = 4096
-	maxSCRAMIterations   = 16384
-	authenticationLinger = 10 * time.Millisecond // from a refusal to the end of its connection
+	mechanismPlain     = "PLAIN"
+	mechanismSCRAM256  = "SCRAM-SHA-256"
+	mechanismSCRAM512  = "SCRAM-SHA-512"
+	minSCRAMIterations = 4096
+	maxSCRAMIterations = 16384
 )
 
 // SCRAMUser is a credential that a cluster begins with.
@@ -115,11 +113,13 @@ func (w *World) randomBytes(n int) []byte {
 //
 //	state         request                becomes        answer
 //	(none)        ApiVersions            (none)         the versions
-//	(none)        SaslHandshake          mechanism set  the mechanisms; an unknown one ends the connection
+//	(none)        SaslHandshake          mechanism set  the mechanisms
+//	(none)        SaslHandshake, unknown ended          UNSUPPORTED_SASL_MECHANISM and the mechanisms
 //	mechanism     SaslAuthenticate       the same       a challenge (SCRAM)
 //	mechanism     SaslAuthenticate       done           the last token
 //	mechanism     SaslAuthenticate       ended          SASL_AUTHENTICATION_FAILED, after a delay
 //	not done      anything else          ended          none
+//	ended         anything               ended          none
 //	done          SaslHandshake, -Authenticate  done    ILLEGAL_SASL_STATE
 type login struct {
 	mechanism string
@@ -145,6 +145,10 @@ func (b *broker) authenticate(from *ClientConn, req kmsg.Request, reply func(kms
 	if l != nil && l.principal != "" {
 		from.principal = l.principal
 	}
+	if l != nil && l.failed {
+		b.refuse(*from, reply)
+		return true
+	}
 	switch r := req.(type) {
 	case *kmsg.SASLHandshakeRequest:
 		resp := r.ResponseKind().(*kmsg.SASLHandshakeResponse)
@@ -156,7 +160,7 @@ func (b *broker) authenticate(from *ClientConn, req kmsg.Request, reply func(kms
 			return true
 		case !slices.Contains(mechanisms, r.Mechanism):
 			resp.ErrorCode, resp.SupportedMechanisms = codeUnsupportedMechanism, mechanisms
-			b.endLater(*from, 0)
+			b.logins[from.ID] = &login{failed: true}
 		default:
 			resp.SupportedMechanisms = mechanisms
 			b.logins[from.ID] = &login{mechanism: r.Mechanism}
@@ -170,10 +174,10 @@ func (b *broker) authenticate(from *ClientConn, req kmsg.Request, reply func(kms
 			resp.ErrorCode = codeIllegalSASLState
 			resp.ErrorMessage = kmsg.StringPtr("SaslAuthenticate request received after successful authentication")
 			reply(resp)
-		case l == nil || l.failed:
+		case l == nil:
 			b.refuse(*from, reply)
 		default:
-			b.step(*from, l, r.SASLAuthBytes, resp, reply)
+			b.step(l, r.SASLAuthBytes, resp, reply)
 		}
 		return true
 	case *kmsg.ApiVersionsRequest:
@@ -196,20 +200,14 @@ func (b *broker) refuse(from ClientConn, reply func(kmsg.Response)) {
 	reply(nil)
 }
 
-func (b *broker) endLater(from ClientConn, after time.Duration) {
-	b.n.after(after+authenticationLinger, func() { b.n.w.opts.CloseConn(b.n.id, from.ID) })
-}
-
 // step takes one token of the client. A refusal comes after
-// connection.failed.authentication.delay.ms, and the end of the connection with it.
-func (b *broker) step(from ClientConn, l *login, token []byte, resp *kmsg.SASLAuthenticateResponse, reply func(kmsg.Response)) {
+// connection.failed.authentication.delay.ms, and the shell ends the connection behind it.
+func (b *broker) step(l *login, token []byte, resp *kmsg.SASLAuthenticateResponse, reply func(kmsg.Response)) {
 	answer, user, err := b.token(l, token)
 	if err != nil {
 		l.failed = true
 		resp.ErrorCode, resp.ErrorMessage = err.code, err.ptr()
-		delay := b.n.cfg.ms("connection.failed.authentication.delay.ms")
-		b.n.after(delay, func() { reply(resp) })
-		b.endLater(from, delay)
+		b.n.after(b.n.cfg.ms("connection.failed.authentication.delay.ms"), func() { reply(resp) })
 		return
 	}
 	if user != "" {

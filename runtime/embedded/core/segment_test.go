@@ -401,8 +401,8 @@ func TestStoreThatFails(t *testing.T) {
 		t.Errorf("got %d batches stored and error %v, want %d and the reason", len(s.kept), w.StoreError(), before)
 	}
 	s.lost = true
-	if p := ask(t, w, 1, fetchRequest(0, 0, 1, 5000)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != codeStorage {
-		t.Errorf("a fetch of what cannot be read: got error %d, want %d", p.ErrorCode, codeStorage)
+	if p := ask(t, w, 1, fetchRequest(0, 0, 1, 5000)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != codeKafkaStorage {
+		t.Errorf("a fetch of what cannot be read: got error %d, want %d", p.ErrorCode, codeKafkaStorage)
 	}
 	if p := ask(t, w, 1, fetchRequest(25, 0, 1, 5000)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != 0 || len(p.RecordBatches) == 0 {
 		t.Errorf("a fetch of what is in memory: got error %d", p.ErrorCode)

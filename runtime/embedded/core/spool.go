@@ -21,7 +21,8 @@ const DefaultMemory = 256 << 20
 
 // spool counts the batches that some log holds. A batch is shared by all replicas that
 // have it, whatever broker they are on. Kafka's own topics stay in memory: their
-// coordinators read them whole.
+// coordinators read them whole; so do control batches, which are small and are read again
+// whenever producers' states are.
 //
 //	batch       becomes    when
 //	(new)       in memory  the first log takes it
@@ -54,7 +55,7 @@ func (b *batch) size() int {
 func (b *batch) freed() bool { return b.stored != nil && b.holders == 0 }
 
 func (s *spool) hold(b *batch) {
-	if s == nil {
+	if s == nil || b.attributes&attrControl != 0 {
 		return
 	}
 	if b.holders++; b.holders > 1 || s.store == nil {
@@ -68,7 +69,7 @@ func (s *spool) hold(b *batch) {
 }
 
 func (s *spool) drop(b *batch) {
-	if s == nil {
+	if s == nil || b.attributes&attrControl != 0 {
 		return
 	}
 	if b.holders--; b.holders > 0 || s.store == nil {

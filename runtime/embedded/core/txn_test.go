@@ -144,7 +144,7 @@ func makeTxnBatch(first int64, n int, pid int64, epoch int16, seq int32) []byte 
 	if err != nil {
 		panic(err)
 	}
-	b.by(pid, epoch, attrTransactional, seq)
+	b.setProducer(pid, epoch, attrTransactional, seq)
 	return b.data
 }
 

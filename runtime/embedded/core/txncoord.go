@@ -102,7 +102,7 @@ func (c *txnCoordinator) store(p *txnPartition, t *txn, next txnMetadata, done f
 			t.failedFence = false
 		case codeUnknownTopicOrPartition, codeNotEnoughReplicas, codeNotEnoughReplicasAfter, codeRequestTimedOut:
 			code = codeCoordinatorNotAvailable
-		case codeNotLeaderOrFollower, codeStorage:
+		case codeNotLeaderOrFollower, codeKafkaStorage:
 			code = codeNotCoordinator
 		default:
 			code = codeUnknownServer

@@ -151,9 +151,9 @@ func (b *batch) marker() (commit bool, coordinatorEpoch int32, ok bool) {
 	return false, 0, false
 }
 
-// by marks a batch that a broker writes itself with a producer, whose sequence the broker
+// setProducer marks a batch that a broker writes itself with a producer, whose sequence the broker
 // does not count.
-func (b *batch) by(producerID int64, epoch int16, attributes int16, sequence int32) {
+func (b *batch) setProducer(producerID int64, epoch int16, attributes int16, sequence int32) {
 	be := binary.BigEndian
 	b.producerID, b.producerEpoch, b.sequence = producerID, epoch, sequence
 	b.attributes |= attributes
@@ -173,7 +173,7 @@ func newMarker(ms int64, m *txnMarker) *batch {
 	}
 	value.CoordinatorEpoch = m.coordinatorEpoch
 	b := newBatch(ms, []GroupRecord{{Key: key.AppendTo(nil), Value: value.AppendTo(nil)}})
-	b.by(m.producerID, m.epoch, attrTransactional|attrControl, -1)
+	b.setProducer(m.producerID, m.epoch, attrTransactional|attrControl, -1)
 	return b
 }
 

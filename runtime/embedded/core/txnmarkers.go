@@ -7,6 +7,7 @@ package core
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -279,7 +280,7 @@ func (b *broker) verifyTxn(r *replica, id string, producerID int64, epoch int16,
 		then(0)
 		return
 	}
-	if on, _, _ := b.image().brokerConfig(b.n.cfg, b.n.id, "transaction.partition.verification.enable"); on != "true" {
+	if on, _, _ := b.image().brokerConfig(b.n.cfg, b.n.id, "transaction.partition.verification.enable"); !strings.EqualFold(on, "true") {
 		then(0)
 		return
 	}

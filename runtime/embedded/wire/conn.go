@@ -46,12 +46,6 @@ type conn struct {
 	onTheWay  atomic.Int32
 	buffer    []byte // for answers that leave at once
 
-	// answering: an answer has been given that is not with the network yet.
-	answering atomic.Bool
-	// over is closed when the broker ends the connection behind that answer.
-	over     chan struct{}
-	overOnce sync.Once
-
 	// orphan: the process at the other end is gone and the client cannot know.
 	orphan atomic.Bool
 	once   sync.Once
@@ -95,7 +89,6 @@ func (s *Server) admit(sock net.Conn, place string, broker int32) {
 		inbound: make(chan arrived, readAhead),
 		replies: make(chan kmsg.Response, 1),
 		gone:    make(chan struct{}),
-		over:    make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
 	s.mu.Lock()
@@ -165,12 +158,10 @@ func (c *conn) serve() {
 		var ok bool
 		select {
 		case a, ok = <-c.inbound:
-		case <-c.over:
-			return
 		case <-c.closed:
 			return
 		}
-		if !ok || !c.in.arrive(a.parcel) || c.isOver() {
+		if !ok || !c.in.arrive(a.parcel) {
 			return
 		}
 		if c.orphan.Load() {
@@ -183,19 +174,9 @@ func (c *conn) serve() {
 		if !ok {
 			return
 		}
-		if resp != nil && (refused(a.req, resp) || !c.write(a.req, resp)) {
+		if resp != nil && (refused(a.req, resp) || !c.write(a.req, resp) || last(resp)) {
 			return
 		}
-		c.answering.Store(false)
-	}
-}
-
-func (c *conn) isOver() bool {
-	select {
-	case <-c.over:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -228,7 +209,6 @@ func (c *conn) reply() (kmsg.Response, bool) {
 
 // answer is called by the loop, once for each request.
 func (c *conn) answer(resp kmsg.Response) {
-	c.answering.Store(true)
 	select {
 	case c.replies <- resp:
 	default: // nobody waits any more
@@ -304,16 +284,6 @@ func (c *conn) drop() {
 		close(c.closed)
 		c.sock.Close()
 	})
-}
-
-// endAfterAnswer closes the connection in order once the answers that the broker has given
-// are out, as Kafka does after a login that failed. The loop calls it, as it does answer.
-func (c *conn) endAfterAnswer() {
-	if (c.answering.Load() || c.onTheWay.Load() > 0) && !c.out.link.cut() {
-		c.overOnce.Do(func() { close(c.over) })
-		return
-	}
-	c.end(false)
 }
 
 // end closes the connection because its broker's process has ended, or by its wish:

@@ -19,7 +19,9 @@ const (
 	keyProduce           = 0
 	keyControlledStop    = 7
 	keyAPIVersions       = 18
+	errMechanism         = 33
 	errUnsupportedCode   = 35
+	errAuthentication    = 58
 	firstChunk           = 1 << 20 // read before a frame's length is believed
 	requestHeaderMinimum = 8
 )
@@ -213,6 +215,17 @@ func encode(dst []byte, req request, resp kmsg.Response) []byte {
 func refused(req request, resp kmsg.Response) bool {
 	r, ok := resp.(*kmsg.SASLAuthenticateResponse)
 	return ok && req.token && r.ErrorCode != 0
+}
+
+// last says that a connection ends behind an answer: one that refuses a login.
+func last(resp kmsg.Response) bool {
+	switch r := resp.(type) {
+	case *kmsg.SASLAuthenticateResponse:
+		return r.ErrorCode == errAuthentication
+	case *kmsg.SASLHandshakeResponse:
+		return r.ErrorCode == errMechanism
+	}
+	return false
 }
 
 // unanswered says that the protocol has no answer for the request.

@@ -433,7 +433,7 @@ func (s *Server) CloseConn(broker int32, id core.ConnID) {
 	}
 	s.mu.Unlock()
 	if c != nil {
-		c.endAfterAnswer()
+		c.end(false)
 	}
 }
 
