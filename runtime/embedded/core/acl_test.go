@@ -101,6 +101,7 @@ func newGuarded(t *testing.T) *guarded {
 	g := &guarded{t: t, conns: map[string]ConnID{}}
 	g.w = newWorld(t, Options{
 		Brokers:   1,
+		Config:    map[string]string{"transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1"},
 		CloseConn: func(_ int32, id ConnID) { g.ended = append(g.ended, id) },
 		Groups: func(env GroupEnv) GroupCoordinator {
 			return groupsThat(func(req kmsg.Request) kmsg.Response {
@@ -133,6 +134,7 @@ func (f groupsThat) Handle(_ time.Duration, _ ClientConn, req kmsg.Request, repl
 }
 func (f groupsThat) Load(time.Duration, int32, []GroupRecord) {}
 func (f groupsThat) Unload(time.Duration, int32)              {}
+func (f groupsThat) EndTxn(time.Duration, int32, GroupTxn)    {}
 
 // as sends a request as a user; nil for no answer.
 func (g *guarded) as(user string, req kmsg.Request) kmsg.Response {

@@ -104,6 +104,10 @@ func (b *broker) authorize(from ClientConn, req kmsg.Request, reply func(kmsg.Re
 	_, markers := req.(*kmsg.WriteTxnMarkersRequest)
 	for _, n := range needs(req) {
 		if !b.allowed(from, n.op, n.kind, n.name) && !(markers && b.allowed(from, opAlter, onCluster, clusterName)) {
+			if p, ok := req.(*kmsg.ProduceRequest); ok && p.Acks == 0 {
+				b.refuse(from, reply) // there is no answer to put the error in
+				return nil, nil, false
+			}
 			code, message := n.refusal()
 			reply(errorResponse(req, code, message))
 			return nil, nil, false
@@ -204,6 +208,17 @@ func (b *broker) authorize(from ClientConn, req kmsg.Request, reply func(kmsg.Re
 		a, d := *r, *r
 		a.TransactionalIDs, d.TransactionalIDs = divide(r.TransactionalIDs, func(id string) bool { return may(opDescribe, onTxnID, id) })
 		kept, refused = &a, &d
+		inner := reply
+		reply = func(resp kmsg.Response) {
+			// Topics that the client may not DESCRIBE are left out.
+			states := resp.(*kmsg.DescribeTransactionsResponse).TransactionStates
+			for i := range states {
+				states[i].Topics = slices.DeleteFunc(states[i].Topics, func(t kmsg.DescribeTransactionsResponseTransactionStateTopic) bool {
+					return !may(opDescribe, onTopic, t.Topic)
+				})
+			}
+			inner(resp)
+		}
 	case *kmsg.AddPartitionsToTxnRequest:
 		return authorizeTxnPartitions(may, r, reply)
 	case *kmsg.ListTransactionsRequest:
