@@ -175,9 +175,13 @@ func TestRightsOverTCP(t *testing.T) {
 	}
 	resource := sarama.Resource{ResourceType: sarama.AclResourceTopic, ResourceName: "t", ResourcePatternType: sarama.AclPatternLiteral}
 	entry := sarama.Acl{Principal: "User:ann", Host: "*", Operation: sarama.AclOperationWrite, PermissionType: sarama.AclPermissionAllow}
-	if err := admin.CreateACL(resource, entry); err != nil {
-		t.Fatal(err)
+	create := func(a sarama.Acl) {
+		t.Helper()
+		if err := admin.CreateACLs([]*sarama.ResourceAcls{{Resource: resource, Acls: []*sarama.Acl{&a}}}); err != nil {
+			t.Fatal(err)
+		}
 	}
+	create(entry)
 	send := func(want error) {
 		t.Helper()
 		for {
@@ -197,9 +201,7 @@ func TestRightsOverTCP(t *testing.T) {
 		t.Errorf("got entries %v and error %v, want the one that was made", list, err)
 	}
 	entry.PermissionType = sarama.AclPermissionDeny
-	if err := admin.CreateACL(resource, entry); err != nil {
-		t.Fatal(err)
-	}
+	create(entry)
 	send(sarama.ErrTopicAuthorizationFailed)
 	gone, err := admin.DeleteACL(filter, false)
 	if err != nil || len(gone) != 2 {

@@ -318,10 +318,8 @@ func TestEveryRequestNeedsItsRight(t *testing.T) {
 			[]int16{29}, acl{kind: onTopic, name: "t", operation: opDelete}, []int16{0}},
 		{"describe configs of broker and topic", func() kmsg.Request {
 			req := at(kmsg.NewPtrDescribeConfigsRequest())
-			for _, r := range []kmsg.DescribeConfigsRequestResource{
+			req.Resources = []kmsg.DescribeConfigsRequestResource{
 				{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "1"}, {ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"},
-			} {
-				req.Resources = append(req.Resources, r)
 			}
 			return req
 		}, func(r kmsg.Response) []int16 {

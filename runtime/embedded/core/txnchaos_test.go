@@ -43,7 +43,6 @@ type txnLoad struct {
 	seq     map[int32]int32
 	now     *txnRecord
 	stopped bool
-	fenced  bool
 }
 
 // txnChaos is a chaos whose load are transactions.
