@@ -252,7 +252,10 @@ func (p *txnPipe) cut(reset bool) {
 	p.prod.AsyncClose()
 }
 
-// sever takes its connections away, so that everything in it comes to an end.
+// sever takes its connections away, so that everything in it comes to an end. Sarama 1.61.1
+// races with itself then: transactionManager.lastError is written under one lock and read
+// under another (publishTxnPartitions), always after it was set once. What is read is only
+// handed back to records that nobody listens for any more.
 func (p *txnPipe) sever(reset bool) {
 	p.once.Do(func() {
 		p.client.end(reset)

