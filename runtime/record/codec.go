@@ -291,7 +291,7 @@ func (d *decoder) fits(source, part int) bool {
 	return d.slotsMade <= maxSlots
 }
 
-// decode calls f with the section's spans in order, some thousands at a time;
+// decode calls f with the section's spans in order, some hundreds at a time;
 // the slice is used again.
 func (d *decoder) decode(body []byte, buf []Span, f func([]Span) error) error {
 	head := cursor{b: body}
