@@ -133,23 +133,33 @@ async function describe() {
   ok('describe', `cluster, ${Object.keys(got).length} configs of a topic`)
 }
 
+async function partitions(topic) {
+  return (await admin.fetchTopicMetadata({ topics: [topic] })).topics[0].partitions.length
+}
+
+// Waits for what a broker may learn a little after the controller.
+async function until(what, holds) {
+  const end = Date.now() + 20000
+  for (let last = ''; Date.now() < end; await sleep(200)) {
+    try {
+      if (await holds()) return
+    } catch (error) { last = error.message }
+    if (Date.now() + 300 > end) fail('alter', `not so after 20 s: ${what} ${last}`)
+  }
+}
+
 async function alter() {
-  await admin.createTopics({ topics: [{ topic: 'made', numPartitions: 2, replicationFactor: 3 }] })
+  // waitForLeaders gives up when a broker does not know the topic yet, which with
+  // KRaft is usual for some milliseconds; so this waits by itself.
+  await admin.createTopics({ waitForLeaders: false, topics: [{ topic: 'made', numPartitions: 2, replicationFactor: 3 }] })
+  await until('the topic is known', async () => (await partitions('made')) === 2)
   await admin.alterConfigs({
     validateOnly: false,
     resources: [{ type: ConfigResourceTypes.TOPIC, name: 'made', configEntries: [{ name: 'retention.ms', value: '120000' }] }],
   })
-  const end = Date.now() + 20000
-  let got
-  while ((got = (await configs('made'))['retention.ms']) !== '120000') {
-    if (Date.now() > end) fail('alter', `retention.ms: got ${got}, want 120000`)
-    await sleep(200)
-  }
+  await until('retention.ms is 120000', async () => (await configs('made'))['retention.ms'] === '120000')
   await admin.createPartitions({ topicPartitions: [{ topic: 'made', count: 4 }] })
-  while ((got = (await admin.fetchTopicMetadata({ topics: ['made'] })).topics[0].partitions.length) !== 4) {
-    if (Date.now() > end) fail('alter', `partitions: got ${got}, want 4`)
-    await sleep(200)
-  }
+  await until('there are 4 partitions', async () => (await partitions('made')) === 4)
   await admin.deleteTopics({ topics: ['made'] })
   ok('alter', 'topic created, config altered, partitions added, topic deleted')
 }
