@@ -157,7 +157,8 @@ func (p *process) recording() *record.Recording {
 
 // TestInterruptInEachPhase sends Ctrl-C as each phase begins: the run heals and
 // winds down, the table says INCONCLUSIVE, the code is 130, and what was
-// recorded up to then can be read.
+// recorded up to then can be read. One that comes when all has been recorded
+// changes neither.
 func TestInterruptInEachPhase(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a cluster for each phase")
@@ -167,13 +168,21 @@ func TestInterruptInEachPhase(t *testing.T) {
 			p := start(t, lucky, "run", "s.star", "--speed", "10")
 			p.await("phase: " + phase)
 			p.signal(os.Interrupt)
-			p.exit(130)
-			if !strings.Contains(p.stdout.String(), " INCONCLUSIVE  ") {
-				t.Errorf("got no INCONCLUSIVE in the table:\n%s%s", p.stdout.String(), p.errors())
-			}
+			<-p.done
 			rec := p.recording()
-			if _, err := judge.Judge(rec.Plan, rec); err != nil {
-				t.Errorf("judging what was recorded: %v", err)
+			v, err := judge.Judge(rec.Plan, rec)
+			if err != nil {
+				t.Fatalf("judging what was recorded: %v", err)
+			}
+			if !v.Interrupted && phase != "take_down" {
+				t.Errorf("the recording does not say that it was interrupted\n%s", p.errors())
+			}
+			if v.Interrupted && v.Result != judge.Inconclusive {
+				t.Errorf("got %s of an interrupted run, want INCONCLUSIVE", v.Result)
+			}
+			p.exit(v.Exit)
+			if !strings.Contains(p.stdout.String(), " "+string(v.Result)+"  ") {
+				t.Errorf("got no %s in the table:\n%s%s", v.Result, p.stdout.String(), p.errors())
 			}
 		})
 	}

@@ -108,11 +108,13 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 	if err := f.show(e, results); err != nil {
 		return err
 	}
-	code := exitOK
+	// A Ctrl-C that came when everything was recorded has changed nothing.
+	code, broken := exitOK, len(results) < len(cells)
 	for _, r := range results {
 		code = report.Worse(code, r.Exit)
+		broken = broken || r.Exit == exitInterrupted
 	}
-	if stop.seen() {
+	if broken && stop.seen() {
 		code = exitInterrupted
 	}
 	if failed != nil && code == exitOK {
@@ -226,7 +228,7 @@ func (f *runFlags) folders(e *env, cells []cell) error {
 func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c *cell, stop *interrupts) (report.Result, error) {
 	progress := newProgress(e, f.quiet)
 	began := e.now()
-	_, runErr := runtime.Run(ctx, c.plan, runtime.Options{
+	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
 		Engine:    engine,
 		Connect:   kafka.Connect,
 		Speed:     f.speed,
@@ -250,7 +252,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c
 		// After a run that failed, that its recording is not whole is no news.
 		runErr = err
 	}
-	r.Exit = exitCode(v, runErr, stop.seen())
+	r.Exit = exitCode(v, runErr, ran.Interrupted)
 	if runErr != nil && r.Exit != exitInterrupted {
 		r.Error = runErr.Error()
 		return r, runErr
