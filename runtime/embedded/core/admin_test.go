@@ -64,6 +64,38 @@ func TestCreateTopicsRefuses(t *testing.T) {
 	}
 }
 
+func TestCreateTopicsTellsEffectiveConfigs(t *testing.T) {
+	w := newWorld(t, Options{Brokers: 1, Controllers: 1})
+	settle(t, w)
+	req := at(kmsg.NewPtrCreateTopicsRequest())
+	rt := kmsg.NewCreateTopicsRequestTopic()
+	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = "t", 1, 1
+	c := kmsg.NewCreateTopicsRequestTopicConfig()
+	c.Name, c.Value = "retention.ms", kmsg.StringPtr("60000")
+	rt.Configs = append(rt.Configs, c)
+	req.Topics = append(req.Topics, rt)
+	got := ask(t, w, 1, req).(*kmsg.CreateTopicsResponse).Topics[0]
+	if got.ErrorCode != 0 {
+		t.Fatalf("got error %d, want none", got.ErrorCode)
+	}
+	values := map[string]kmsg.CreateTopicsResponseTopicConfig{}
+	for _, c := range got.Configs {
+		values[c.Name] = c
+	}
+	for _, want := range []struct {
+		name, value string
+		source      int8
+	}{
+		{"retention.ms", "60000", sourceDynamicTopic},
+		{"cleanup.policy", "delete", sourceDefault},
+	} {
+		c := values[want.name]
+		if c.Value == nil || *c.Value != want.value || c.Source != want.source {
+			t.Errorf("%s: got %v from source %d, want %s from source %d", want.name, c.Value, c.Source, want.value, want.source)
+		}
+	}
+}
+
 func TestPlacementIsBalancedOverBrokersAndRacks(t *testing.T) {
 	w := newWorld(t, Options{Brokers: 6, Controllers: 1, Racks: map[int32]string{1: "a", 2: "a", 3: "b", 4: "b", 5: "c", 6: "c"}})
 	settle(t, w)

@@ -97,6 +97,33 @@ func (c *controller) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 	return resp
 }
 
+// effectiveConfigs lists all configs that a topic will have, those not asked for too
+// (KIP-525). The list is never nil: Java's admin client reads it without looking.
+func (c *controller) effectiveConfigs(t *kmsg.CreateTopicsRequestTopic) []kmsg.CreateTopicsResponseTopicConfig {
+	asked := map[string]*string{}
+	for _, kv := range t.Configs {
+		asked[kv.Name] = kv.Value
+	}
+	configs := []kmsg.CreateTopicsResponseTopicConfig{}
+	for _, name := range kafkaconf.Names(kafkaconf.Topic) {
+		e, _ := kafkaconf.Lookup(kafkaconf.Topic, name)
+		if e.Internal {
+			continue
+		}
+		rc := kmsg.NewCreateTopicsResponseTopicConfig()
+		rc.Name, rc.ReadOnly = name, !e.Dynamic()
+		if v := asked[name]; v != nil {
+			rc.Value, rc.Source = v, sourceDynamicTopic
+		} else if v, source, ok := c.image.topicConfig(c.n.cfg, c.n.id, t.Topic, name); ok {
+			rc.Value, rc.Source = kmsg.StringPtr(v), source
+		} else {
+			rc.Source = sourceDefault
+		}
+		configs = append(configs, rc)
+	}
+	return configs
+}
+
 func (c *controller) createTopic(t *kmsg.CreateTopicsRequestTopic, dry bool, out *kmsg.CreateTopicsResponseTopic) *apiError {
 	if c.image.topics[t.Topic] != nil {
 		return apiErrorf(codeTopicAlreadyExists, "Topic '%s' already exists.", t.Topic)
@@ -144,11 +171,7 @@ func (c *controller) createTopic(t *kmsg.CreateTopicsRequestTopic, dry bool, out
 		}
 	}
 	out.NumPartitions, out.ReplicationFactor = int32(len(assignment)), int16(len(assignment[0]))
-	for _, kv := range t.Configs {
-		rc := kmsg.NewCreateTopicsResponseTopicConfig()
-		rc.Name, rc.Value, rc.Source = kv.Name, kv.Value, sourceDynamicTopic
-		out.Configs = append(out.Configs, rc)
-	}
+	out.Configs = c.effectiveConfigs(t)
 	if dry {
 		return nil
 	}
