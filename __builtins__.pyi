@@ -518,6 +518,8 @@ class _Cluster:
     @property
     def under_replicated(self) -> _Gauge:
         """Partitions with fewer in-sync replicas than replicas. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: never_below, never_above, at_least, at_most, equals, none, eventually."""
+    def zookeeper(self, number: int) -> _Node:
+        """One ZooKeeper node, of a cluster that has zookeeper = 3."""
 
 class _Consumer:
     @property
@@ -656,8 +658,8 @@ def at(when: _When, *actions: _Action, name: str | None = None) -> _Event:
     """Does something once. Its handle can be used as a window."""
 def both(*claims: _Claim) -> _Claim:
     """Holds where every one of its claims holds."""
-def cluster(*, brokers: int = 1, controllers: int = 0, version: str | None = None, site: _Site | None = None, spread: Sequence[_Site] | None = None, racks: Sequence[str] | None = None, config: Mapping[str, _Setting] | None = None, image: str | None = None, name: str | None = None) -> _Cluster:
-    """Declares a Kafka cluster in KRaft mode."""
+def cluster(*, brokers: int = 1, controllers: int = 0, zookeeper: int = 0, version: str | None = None, site: _Site | None = None, spread: Sequence[_Site] | None = None, racks: Sequence[str] | None = None, config: Mapping[str, _Setting] | None = None, broker_config: Mapping[int, Mapping[str, _Setting]] | None = None, image: str | None = None, name: str | None = None) -> _Cluster:
+    """Declares a Kafka cluster: in KRaft mode, or with zookeeper in ZooKeeper mode."""
 def configure(target: _Topic | _Cluster | _Node | _Nodes | Sequence[_Node], config: Mapping[str, _Setting], *, revert_after: _Length | None = None) -> _Action:
     """Changes topic or broker settings while they run."""
 def consumer(topic: _Topic | Sequence[_Topic], *, group: str, members: int = 1, start: Literal["earliest", "latest"] | str = "earliest", commit: Literal["after", "before", "auto", "none"] | str = "after", commit_every: _Length = "1s", isolation: Literal["read_uncommitted", "read_committed"] | str = "read_uncommitted", assignor: Literal["range", "roundrobin", "sticky", "cooperative-sticky"] | str = "range", work: _Length = "0s", session_timeout: _Length = "45s", site: _Site | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Consumer:

@@ -68,7 +68,38 @@ func (c *call) settings(param string, scope kafkaconf.Scope, declared bool) map[
 	if !ok || d.Len() == 0 {
 		return nil
 	}
+	return c.settingsOf(d, c.param(param), c.raw(param), scope, declared)
+}
+
+// brokerConfigs checks a dict of broker id to settings of that broker alone.
+func (c *call) brokerConfigs(param string, brokers int) map[int32]map[string]string {
+	d, ok := c.arg(param).(*starlark.Dict)
+	if !ok {
+		return nil
+	}
 	p, a := c.param(param), c.raw(param)
+	out := map[int32]map[string]string{}
+	for _, item := range d.Items() {
+		entry := c.entry(a, item)
+		id, err := starlark.AsInt32(item[0])
+		if _, isInt := item[0].(starlark.Int); err != nil || !isInt || id < 1 || id > brokers {
+			c.wrong(p, entry, fmt.Sprintf("got the broker id %s, want 1 to %d", shown(item[0]), brokers), "")
+			continue
+		}
+		settings, ok := item[1].(*starlark.Dict)
+		if !ok {
+			c.wrong(p, entry, fmt.Sprintf("got %s for broker %d, want %s", item[1].Type(), id, TypeConfig.want()), "")
+			continue
+		}
+		if values := c.settingsOf(settings, p, entry, brokerScope, true); len(values) > 0 {
+			out[int32(id)] = values
+		}
+	}
+	return out
+}
+
+// settingsOf checks the entries of one dict, which the argument a gave.
+func (c *call) settingsOf(d *starlark.Dict, p *Param, a argument, scope kafkaconf.Scope, declared bool) map[string]string {
 	if d.Len() > maxElements {
 		c.wrong(p, a, fmt.Sprintf("got %d elements, want at most %d", d.Len(), maxElements), "")
 		return nil

@@ -36,6 +36,7 @@ type Type string
 //	acks          "all", 1, 0, "1", "0"                          string
 //	config        dict of Kafka's names                          *starlark.Dict
 //	placement     dict of partition to list of broker ids        map[int][]int32
+//	broker_config dict of broker id to dict of config            *starlark.Dict
 //	nodes         node, or list                                  []plan.Ref
 //	nodes or event                                               []plan.Ref
 //	place         site, node, client, member, or list            []plan.Ref
@@ -62,6 +63,7 @@ const (
 	TypeAcks         Type = "acks"
 	TypeConfig       Type = "config"
 	TypePlacement    Type = "placement"
+	TypeBrokerConfig Type = "broker_config"
 	TypeSite         Type = "site"
 	TypeSites        Type = "list of sites"
 	TypeCluster      Type = "cluster"
@@ -111,6 +113,8 @@ func (t Type) want() string {
 		return `"all", 1 or 0`
 	case TypeConfig:
 		return `a dict of Kafka's names, such as {"retention.ms": 60000}`
+	case TypeBrokerConfig:
+		return `a dict of broker id to Kafka's names, such as {1: {"num.io.threads": 2}}`
 	case TypePlacement:
 		return "a dict of partition to list of broker ids, such as {0: [1, 2, 3]}"
 	case TypeTopics:
@@ -171,7 +175,7 @@ func (c *call) convert(p *Param, a argument) (any, bool) {
 		return c.toMoment(p, a)
 	case TypeSize, TypeBandwidth:
 		return c.toSize(p, a)
-	case TypeConfig:
+	case TypeConfig, TypeBrokerConfig:
 		if v, ok := a.value.(*starlark.Dict); ok {
 			return v, true
 		}

@@ -302,6 +302,8 @@ func (t Type) short() string {
 		return "number"
 	case TypeConfig:
 		return "dict of Kafka's names"
+	case TypeBrokerConfig:
+		return "dict of broker id to dict of Kafka's names"
 	case TypePlacement:
 		return "dict of partition to list of broker ids"
 	case TypePlaces:

@@ -238,6 +238,8 @@ func pyType(t Type, of *plan.Measure) string {
 		return `Literal["all", "1", "0", 1, 0] | str | int`
 	case TypeConfig:
 		return "Mapping[str, _Setting]"
+	case TypeBrokerConfig:
+		return "Mapping[int, Mapping[str, _Setting]]"
 	case TypePlacement:
 		return "Mapping[int, Sequence[int]]"
 	case TypeSites:

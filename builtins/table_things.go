@@ -75,15 +75,17 @@ func thingWords() []Word {
 			Params: []Param{
 				{Name: "brokers", Type: TypeInt, Default: 1, In: between(1, maxBrokers), Help: "number of brokers; their ids count from 1"},
 				{Name: "controllers", Type: TypeInt, Default: 0, In: between(0, maxVoters), Help: "separate KRaft controllers; 0: the brokers are combined nodes, controllers too"},
+				{Name: "zookeeper", Type: TypeInt, Default: 0, In: between(0, maxVoters), Help: "ZooKeeper nodes, for Kafka before 4: the cluster runs in ZooKeeper mode; 0: in KRaft mode"},
 				{Name: "version", Type: TypeString, Help: "Kafka release, such as \"3.9.1\"; None: the engine's own"},
 				{Name: "site", Type: TypeSite, Help: "where all nodes stand"},
 				{Name: "spread", Type: TypeSites, Help: "sites among which the nodes are dealt in turn; one that comes twice gets two of each round"},
 				{Name: "racks", Type: TypeStrings, Help: "broker.rack of the brokers, dealt in turn"},
 				{Name: "config", Type: TypeConfig, Help: "broker settings by Kafka's own names"},
+				{Name: "broker_config", Type: TypeBrokerConfig, Help: "settings of single brokers, over config"},
 				{Name: "image", Type: TypeString, Help: "container image, for the Docker engine"},
 				nameParam(),
 			},
-			Help:    "Declares a Kafka cluster in KRaft mode.",
+			Help:    "Declares a Kafka cluster: in KRaft mode, or with zookeeper in ZooKeeper mode.",
 			Example: `kafka = cluster(brokers = 3, config = {"broker.session.timeout.ms": 3000})`,
 		},
 		{
@@ -179,6 +181,12 @@ func selectorWords() []Word {
 			run:    selectIndex(plan.RefCtlNode, "number"),
 			Params: []Param{{Name: "number", Type: TypeInt, Required: true, In: between(1, maxVoters), Help: "number of the controller, from 1"}},
 			Help:   "One separate controller, of a cluster that has controllers = 3.", Example: `kafka.controller_node(1)`,
+		},
+		{
+			On: "cluster", Name: "zookeeper", Kind: Function, Family: Selectors, Position: 1, Returns: TypeNode,
+			run:    selectIndex(plan.RefZooKeeper, "number"),
+			Params: []Param{{Name: "number", Type: TypeInt, Required: true, In: between(1, maxVoters), Help: "number of the ZooKeeper node, from 1"}},
+			Help:   "One ZooKeeper node, of a cluster that has zookeeper = 3.", Example: `kafka.zookeeper(1)`,
 		},
 		{
 			On: "cluster", Name: "any_broker", Kind: Function, Family: Selectors, Returns: TypeNode, run: selectPlain(plan.RefAnyBroker),

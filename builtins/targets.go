@@ -90,7 +90,7 @@ func refFor(t Type, v starlark.Value) (plan.Ref, bool) {
 }
 
 func accepts(t Type, k plan.RefKind) bool {
-	one := k == plan.RefBroker || k == plan.RefCtlNode || k == plan.RefControl || k == plan.RefAnyBroker ||
+	one := k == plan.RefBroker || k == plan.RefCtlNode || k == plan.RefZooKeeper || k == plan.RefControl || k == plan.RefAnyBroker ||
 		k == plan.RefLeader || k == plan.RefFollower || k == plan.RefCoord
 	several := k == plan.RefBrokers || k == plan.RefReplicas
 	switch t {
@@ -105,7 +105,7 @@ func accepts(t Type, k plan.RefKind) bool {
 	case TypePlaces:
 		return one || several || k == plan.RefSite || k == plan.RefMember || k == plan.RefProducer || k == plan.RefConsumer
 	case TypeConfigurable:
-		return k == plan.RefTopic || k == plan.RefCluster || one && k != plan.RefCtlNode || several
+		return k == plan.RefTopic || k == plan.RefCluster || one && k != plan.RefCtlNode && k != plan.RefZooKeeper || several
 	}
 	return false
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -220,12 +221,22 @@ func runCluster(c *call) starlark.Value {
 	}
 	racks, _ := c.arg("racks").([]string)
 	role := plan.RoleCombined
-	if c.int("controllers") > 0 {
+	if c.int("controllers") > 0 || c.int("zookeeper") > 0 {
 		role = plan.RoleBroker
 	}
+	if c.int("zookeeper") > 0 {
+		switch major, _, _ := strings.Cut(c.str("version"), "."); {
+		case c.int("controllers") > 0:
+			c.errorAt(c.raw("zookeeper").pos, "got both controllers and zookeeper, want one of them", "controllers = 3 is a KRaft quorum, zookeeper = 3 an ensemble that brokers of Kafka 3 can use instead")
+		case len(major) > 1 || major >= "4":
+			c.errorAt(c.raw("zookeeper").pos, "got zookeeper with version "+quote(c.str("version"))+", want a version below 4: Kafka 4 has no ZooKeeper mode (KIP-833)", `version = "3.9.1"`)
+		}
+	}
 	cl := plan.Cluster{Pos: c.at.pos, Name: t.id, Version: c.str("version"), Image: c.str("image"), Config: c.config("config", brokerScope)}
+	single := c.brokerConfigs("broker_config", c.int("brokers"))
 	for i := range c.int("brokers") {
 		n := plan.Node{ID: int32(i + 1), Role: role, Site: sites[i%len(sites)]}
+		n.Config = single[n.ID]
 		if len(racks) > 0 {
 			n.Rack = racks[i%len(racks)]
 		}
@@ -233,6 +244,9 @@ func runCluster(c *call) starlark.Value {
 	}
 	for i := range c.int("controllers") {
 		cl.Nodes = append(cl.Nodes, plan.Node{ID: int32(plan.FirstControllerID + i), Role: plan.RoleController, Site: sites[i%len(sites)]})
+	}
+	for i := range c.int("zookeeper") {
+		cl.Nodes = append(cl.Nodes, plan.Node{ID: int32(plan.FirstZooKeeperID + i), Role: plan.RoleZooKeeper, Site: sites[i%len(sites)]})
 	}
 	c.env.plan.Clusters = append(c.env.plan.Clusters, cl)
 	return t

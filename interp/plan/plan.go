@@ -134,6 +134,8 @@ type Node struct {
 	Role Role   `json:"role"`
 	Site string `json:"site"`
 	Rack string `json:"rack,omitempty"` // broker.rack
+	// Config is what this broker alone has, over its cluster's.
+	Config map[string]string `json:"config,omitempty"`
 }
 
 // Cluster is one Kafka cluster. Nodes are sorted by id: brokers, then

@@ -136,7 +136,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runt
 func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) (*cluster, error) {
 	c := &cluster{plan: p, observe: w.observer(p), registered: map[int32]time.Duration{}}
 	options := core.Options{
-		Seed: seed, Config: p.Config, Racks: map[int32]string{},
+		Seed: seed, Config: p.Config, Racks: map[int32]string{}, PerBroker: map[int32]map[string]string{},
 		ClusterID: "starfall-" + p.Name,
 		Groups:    func(env core.GroupEnv) core.GroupCoordinator { return group.New(env) },
 		Memory:    e.Memory, ClientSpeed: w.opts.Speed,
@@ -155,6 +155,9 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 			brokers = append(brokers, n.ID)
 			if n.Rack != "" {
 				options.Racks[n.ID] = n.Rack
+			}
+			if len(n.Config) > 0 {
+				options.PerBroker[n.ID] = n.Config
 			}
 		case plan.RoleController:
 			options.Controllers++
