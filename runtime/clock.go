@@ -5,6 +5,7 @@ package runtime
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -13,19 +14,37 @@ import (
 type clock struct {
 	speed float64
 	zero  atomic.Pointer[time.Time]
+	once  sync.Once
+	fixed chan struct{} // closed once zero is set
 }
 
-var _ Clock = (*clock)(nil)
+var (
+	_ Clock  = (*clock)(nil)
+	_ Zeroed = (*clock)(nil)
+)
 
 func newClock(speed float64) *clock {
 	if speed <= 0 {
 		speed = 1
 	}
-	return &clock{speed: speed}
+	return &clock{speed: speed, fixed: make(chan struct{})}
 }
 
 // set fixes the moment of zero, which may lie ahead: Now is negative till then.
-func (c *clock) set(zero time.Time) { c.zero.Store(&zero) }
+func (c *clock) set(zero time.Time) {
+	c.zero.Store(&zero)
+	c.once.Do(func() { close(c.fixed) })
+}
+
+// Zero waits for the moment of zero.
+func (c *clock) Zero(ctx context.Context) (time.Time, error) {
+	select {
+	case <-c.fixed:
+		return *c.zero.Load(), nil
+	case <-ctx.Done():
+		return time.Time{}, context.Cause(ctx)
+	}
+}
 
 // Now is the scenario time since load started.
 func (c *clock) Now() time.Duration { return c.scenario(time.Now()) }

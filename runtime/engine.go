@@ -62,6 +62,14 @@ type Clock interface {
 	Now() time.Duration
 }
 
+// Zeroed is the power of a Clock to tell when its zero is, which a clock in
+// another process needs to go alike. The clock of a run has it.
+type Zeroed interface {
+	// Zero waits until the moment is fixed, which may then lie ahead. It fails
+	// with the cause of ctx when that ends first.
+	Zero(ctx context.Context) (time.Time, error)
+}
+
 // Change is something that a cluster did by itself.
 type Change struct {
 	At      time.Time // when, by the wall clock with its monotonic reading

@@ -230,7 +230,7 @@ func (w *fakeWorld) Shape(ctx context.Context, paths []Path) (Proof, error) {
 	return Proof{OK: true, At: time.Now(), Text: fmt.Sprintf("%d paths probed", len(paths))}, nil
 }
 
-func (f *fake) clients(w World, e Env, p *plan.Plan) (Clients, error) {
+func (f *fake) clients(w World, e Env, p *plan.Plan, _ *record.Writer) (Clients, error) {
 	f.mu.Lock()
 	f.clock = e.Clock
 	f.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"starfall/interp/plan"
+	"starfall/runtime/record"
 )
 
 // Clients are the Kafka clients of one run.
@@ -16,14 +17,27 @@ type Clients struct {
 	Load  Load
 	Admin Admin
 	Audit Auditor
+	// Health, when set, tells that the clients themselves are broken, as when
+	// the process that runs them has died. What they saw since may be missing
+	// from the recording, so it ends the run.
+	Health Health
 	// Close, when set, ends what the clients share. It is called after load
 	// has stopped and before the cluster is taken down.
 	Close func() error
 }
 
+// Health is whether the clients of a run still work.
+type Health interface {
+	// Failed is closed when they no longer do; Err then says why, and is nil
+	// before. A call that fails for that reason returns after Err tells it.
+	Failed() <-chan struct{}
+	Err() error
+}
+
 // Connect makes the clients of a run once its clusters are up. Admin and audit
-// dial from the control side (the zero Place), which no fault touches.
-type Connect func(w World, e Env, p *plan.Plan) (Clients, error)
+// dial from the control side (the zero Place), which no fault touches. Clients
+// that run elsewhere bring what they record into rec, which is nil in Up.
+type Connect func(w World, e Env, p *plan.Plan, rec *record.Writer) (Clients, error)
 
 // Options say how a plan is run. Engine and Connect are needed; everything
 // else may be left out.

@@ -60,8 +60,28 @@ func (r *run) broken() error {
 	if r.hard.Err() != nil {
 		return r.because(context.Cause(r.hard))
 	}
+	if h := r.clients.Health; h != nil && h.Err() != nil {
+		r.failClients(h) // the watch may not have seen it yet
+	}
 	return r.failure()
 }
+
+// watchHealth ends the run when the clients no longer work.
+func (r *run) watchHealth() {
+	h := r.clients.Health
+	if h == nil {
+		return
+	}
+	r.background.Go(func() {
+		select {
+		case <-h.Failed():
+			r.failClients(h)
+		case <-r.hard.Done():
+		}
+	})
+}
+
+func (r *run) failClients(h Health) { r.fail(fmt.Errorf("clients: %w", h.Err())) }
 
 // prepareClusters brings clusters up, makes their topics and waits until they
 // are settled. Nothing is impaired yet: links apply from startLoad on.
@@ -79,7 +99,7 @@ func (r *run) prepareClusters(load bool) error {
 	procs, _ := world.(Processes)
 	network, _ := world.(Network)
 	r.nodes = newNodes(r.p, procs)
-	r.clients, err = r.o.Connect(world, r.env, r.p)
+	r.clients, err = r.o.Connect(world, r.env, r.p, r.rec)
 	if r.clients.Close != nil {
 		r.push("clients", func(context.Context) error { return r.clients.Close() })
 	}
@@ -89,6 +109,7 @@ func (r *run) prepareClusters(load bool) error {
 	if r.clients.Admin == nil || r.clients.Audit == nil || load && r.clients.Load == nil {
 		return errors.New("clients: Connect gave no Load, Admin or Audit")
 	}
+	r.watchHealth()
 	starter := r.clients.Load
 	if !load {
 		starter = nil

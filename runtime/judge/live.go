@@ -86,6 +86,8 @@ func (l *Live) Holds(e plan.Expr, now time.Duration) (holds, known bool) {
 func (l *Live) Judge(e *plan.Expr, now time.Duration) (Outcome, string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Of what clients in other processes did just now nothing is known yet.
+	now = l.w.Through(now)
 	if l.err == nil {
 		l.err = l.follower.Next(l.j.add)
 	}

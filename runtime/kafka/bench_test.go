@@ -65,7 +65,7 @@ func benchBare(b *testing.B, p *plan.Plan, w runtime.World) {
 	n := p.Topics[0].Partitions
 	producers := make([]sarama.AsyncProducer, n)
 	for i := range producers {
-		conf, err := set.producerConfig("bare", p.Producers[0], newDialer(time.Second), 136)
+		conf, err := set.producerConfig("bare", p.Producers[0], set.dialer(), 136)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -76,7 +76,7 @@ var errNoAnswer = errors.New("no broker answers")
 // newCluster starts nothing but the periodic refresh; the first one is the
 // caller's.
 func newCluster(set settings, clientID string, seeds, topics []string, changed func()) *cluster {
-	d := newDialer(set.wall(set.connectTimeout))
+	d := set.dialer()
 	c := &cluster{
 		set: set, conf: set.sarama(clientID, d), dial: d, topics: topics, seeds: seeds, changed: changed,
 		closed:  make(chan struct{}),

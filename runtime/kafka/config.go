@@ -6,6 +6,7 @@ package kafka
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -95,6 +96,7 @@ type settings struct {
 	speed          float64
 	requestTimeout time.Duration
 	connectTimeout time.Duration
+	local          netip.Addr // from which connections are made; zero: any
 	backoff        time.Duration
 	metadataAge    time.Duration
 

@@ -96,7 +96,7 @@ func newConsumer(ctx context.Context, set settings, s runtime.ConsumerSpec) (*co
 	}
 	set.heartbeat = min(set.heartbeat, set.session/3) // as Kafka's documentation asks for
 	name := memberID(s.Consumer.Name, s.Member)
-	d := newDialer(set.wall(set.connectTimeout))
+	d := set.dialer()
 	conf, err := set.consumerConfig(name, s, d)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"starfall/interp/plan"
 	"starfall/runtime"
+	"starfall/runtime/record"
 )
 
 // controlID is how admin and audit call themselves to brokers.
@@ -30,7 +31,7 @@ type Control struct {
 }
 
 // Connect makes the clients of a run, for runtime.Options.
-func Connect(w runtime.World, e runtime.Env, p *plan.Plan) (runtime.Clients, error) {
+func Connect(w runtime.World, e runtime.Env, p *plan.Plan, _ *record.Writer) (runtime.Clients, error) {
 	c := &Control{Plan: p, RunID: e.RunID, Speed: e.Speed, Bootstrap: func(cluster string) ([]string, error) {
 		return w.Bootstrap(cluster, runtime.Place{})
 	}}
@@ -121,7 +122,7 @@ func (c *Control) attempt(ctx context.Context, set settings, cluster string, f f
 		return err
 	}
 	rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
-	d := newDialer(set.wall(set.connectTimeout))
+	d := set.dialer()
 	defer d.close(true)
 	stop := context.AfterFunc(ctx, func() { d.close(true) })
 	defer stop()

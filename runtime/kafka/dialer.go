@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ var errCut = errors.New("the client has ended")
 // proxy.Dialer for sarama.
 type dialer struct {
 	timeout time.Duration
+	local   net.Addr // nil: any
 	ctx     context.Context
 	cancel  context.CancelFunc
 
@@ -29,14 +31,19 @@ type dialer struct {
 	conns map[*conn]struct{}
 }
 
-func newDialer(timeout time.Duration) *dialer {
+// dialer makes a dialer for one client.
+func (s settings) dialer() *dialer {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &dialer{timeout: timeout, ctx: ctx, cancel: cancel, conns: map[*conn]struct{}{}}
+	d := &dialer{timeout: s.wall(s.connectTimeout), ctx: ctx, cancel: cancel, conns: map[*conn]struct{}{}}
+	if s.local.IsValid() {
+		d.local = net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.local, 0))
+	}
+	return d
 }
 
 // Dial connects within the timeout, unless the dialer is closed meanwhile.
 func (d *dialer) Dial(network, addr string) (net.Conn, error) {
-	nd := net.Dialer{Timeout: d.timeout}
+	nd := net.Dialer{Timeout: d.timeout, LocalAddr: d.local}
 	c, err := nd.DialContext(d.ctx, network, addr)
 	if err != nil {
 		return nil, err

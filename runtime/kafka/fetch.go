@@ -76,7 +76,7 @@ type fetcher struct {
 }
 
 func newFetcher(c *cluster, set settings, clientID, topic string, partition int32, offset int64) *fetcher {
-	d := newDialer(set.wall(set.connectTimeout))
+	d := set.dialer()
 	return &fetcher{
 		client: newClient(c, set.sarama(clientID, d), d), set: set,
 		topic: topic, partition: partition, offset: offset, epoch: -1, leader: -1,

@@ -157,7 +157,7 @@ func (l *lane) open(pause time.Duration) {
 
 func (l *lane) dial() (*pipe, error) {
 	set := l.p.set
-	d := newDialer(set.wall(set.connectTimeout))
+	d := set.dialer()
 	conf, err := set.producerConfig(memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.p.spec.Producer, d, int(l.p.size))
 	if err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -33,6 +34,11 @@ import (
 // it remembers where a producer member that has ended goes on when it is
 // started again.
 type Load struct {
+	// From gives the local address from which all connections of a member are
+	// made, where that matters: the network may treat members differently by
+	// it. nil, or the zero address: whichever the system takes.
+	From func(client string, member int) netip.Addr
+
 	mu   sync.Mutex
 	left map[memberKey]*leftover
 }
@@ -72,10 +78,18 @@ func (l *Load) resume(k memberKey) *leftover {
 	return x
 }
 
+func (l *Load) settings(e runtime.Env, client string, member int) settings {
+	s := defaults(e.Speed)
+	if l.From != nil {
+		s.local = l.From(client, member)
+	}
+	return s
+}
+
 // Producer starts a member of a producer. It returns once the partitions are
 // known and each has its client, or with an error when ctx ends before.
 func (l *Load) Producer(ctx context.Context, s runtime.ProducerSpec) (runtime.Producer, error) {
-	set := defaults(s.Speed)
+	set := l.settings(s.Env, s.Producer.Name, s.Member)
 	if err := set.apply(kafkaconf.Producer, s.Producer.Config); err != nil {
 		return nil, fmt.Errorf("producer %s: %w", s.Producer.Name, err)
 	}
@@ -89,7 +103,7 @@ func (l *Load) Producer(ctx context.Context, s runtime.ProducerSpec) (runtime.Pr
 // Consumer starts a member of a group. It returns once the group has given the
 // member its share, or with an error when ctx ends before.
 func (l *Load) Consumer(ctx context.Context, s runtime.ConsumerSpec) (runtime.Member, error) {
-	set := defaults(s.Speed)
+	set := l.settings(s.Env, s.Consumer.Name, s.Member)
 	if err := set.apply(kafkaconf.Consumer, s.Consumer.Config); err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", s.Consumer.Name, err)
 	}

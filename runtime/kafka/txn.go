@@ -169,7 +169,7 @@ func (x *transactor) say(err error) {
 func (x *transactor) dial() (*txnPipe, error) {
 	set, spec := x.p.set, x.p.spec
 	id := memberID(spec.Producer.Name, spec.Member)
-	d := newDialer(set.wall(set.connectTimeout))
+	d := set.dialer()
 	conf, err := set.producerConfig(id, spec.Producer, d, int(x.p.size))
 	if err != nil {
 		return nil, err

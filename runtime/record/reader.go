@@ -109,13 +109,7 @@ func (d *Decoder) Decode(payload []byte) (*Block, error) {
 	b := &Block{dec: d}
 	c := cursor{b: payload}
 	for len(c.b) > 0 && !c.bad {
-		kind := c.byte()
-		of := kind
-		if kind == sectionReason {
-			of = c.byte()
-		}
-		owner := int(c.uint() & (1<<31 - 1))
-		body := c.bytes(c.uint())
+		kind, of, owner, body := c.section()
 		if c.bad {
 			break
 		}

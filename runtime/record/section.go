@@ -155,6 +155,18 @@ func appendSection(dst []byte, kind byte, owner int, body []byte) []byte {
 	return append(dst, body...)
 }
 
+// section reads what appendSection wrote; of is the kind of the stream that a
+// reason belongs to, else the kind itself.
+func (c *cursor) section() (kind, of byte, owner int, body []byte) {
+	kind = c.byte()
+	of = kind
+	if kind == sectionReason {
+		of = c.byte()
+	}
+	owner = int(c.uint() & (1<<31 - 1))
+	return kind, of, owner, c.bytes(c.uint())
+}
+
 func appendSegment(dst []byte, n SegmentNote) []byte {
 	dst = appendInt(dst, int64(n.Member))
 	dst = appendBool(dst, n.End)

@@ -27,7 +27,26 @@ func (p *perSecond) count(s *Span) {
 		return // before the load, or later than its row
 	}
 	p.rows = grow(p.rows, second-p.first)
-	c := &p.rows[second-p.first]
+	p.rows[second-p.first].add(s)
+}
+
+// put adds what was counted elsewhere of one second.
+func (p *perSecond) put(second int, c counts) {
+	if second < p.first {
+		return
+	}
+	p.rows = grow(p.rows, second-p.first)
+	x := &p.rows[second-p.first]
+	x.accepted += c.accepted
+	x.acked += c.acked
+	x.failed += c.failed
+	x.unknown += c.unknown
+	x.late += c.late
+	x.delivered += c.delivered
+	x.foreign += c.foreign
+}
+
+func (c *counts) add(s *Span) {
 	n := uint64(s.N)
 	switch s.Op {
 	case OpAccepted:

@@ -42,8 +42,9 @@ type Writer struct {
 	producers []*stream
 	consumers []*stream
 	audit     *stream
-	meta      []byte // sections other than spans
-	lines     []byte // of the journal
+	meta      []byte        // sections other than spans
+	metaAt    time.Duration // of the latest sample in it
+	lines     []byte        // of the journal
 	events    []Event
 	samples   []Sample // not yet in a series
 	err       error
@@ -52,6 +53,10 @@ type Writer struct {
 	cutMu     sync.Mutex // one cut at a time; before mu
 	pending   []byte     // cut, not yet in a block
 	followers []*Follower
+	feeds     []*Feed // that are open
+	owners    map[Stream]*Feed
+	own       []part // cut here, waiting for the feeds: see release
+	sealed    bool   // no feed may add any more
 
 	flushMu sync.Mutex // one flush at a time; before cutMu
 	out     sink
@@ -151,6 +156,7 @@ func (w *Writer) Sample(s Sample) {
 	}
 	body := appendSample(nil, s, w.topics)
 	w.mu.Lock()
+	w.metaAt = max(w.metaAt, s.At)
 	w.meta = appendSection(w.meta, sectionSample, i, body)
 	w.samples = append(w.samples, s)
 	w.mu.Unlock()
@@ -213,30 +219,43 @@ func (w *Writer) Err() error {
 // Failed is closed at the first error of writing.
 func (w *Writer) Failed() <-chan struct{} { return w.failed }
 
-// cut moves what all logs have into pending and to the followers; cutMu is
-// held. Spans are taken first: what a span refers to is in the same block.
+// cut moves what all logs have into pending and to the followers, as far as
+// the feeds have come; cutMu is held. Spans are taken first: what a span refers
+// to is in the same block.
 func (w *Writer) cut() {
-	var spans []byte
+	if p := w.take(); p.size() > 0 {
+		w.own = append(w.own, p)
+	}
+	w.release()
+}
+
+// take empties the logs; cutMu is held.
+func (w *Writer) take() part {
+	var p part
 	for _, s := range w.producers {
-		spans = s.cut(spans)
+		p.producers = s.cut(p.producers)
 	}
 	for _, s := range w.consumers {
-		spans = s.cut(spans)
+		p.consumers = s.cut(p.consumers)
 	}
-	spans = w.audit.cut(spans)
+	p.audit = w.audit.cut(p.audit)
 	w.mu.Lock()
-	payload := w.meta
+	p.meta, p.through = w.meta, w.metaAt
 	w.meta = nil
-	broken := w.err != nil
 	w.mu.Unlock()
-	payload = append(payload, spans...)
+	return p
+}
+
+// enqueue gives a payload to the followers and to the disk; cutMu is held. The
+// payload is kept.
+func (w *Writer) enqueue(payload []byte) {
 	if len(payload) == 0 {
 		return
 	}
 	for _, f := range w.followers {
 		f.queue = append(f.queue, payload)
 	}
-	if broken {
+	if w.Err() != nil {
 		return
 	}
 	if len(w.pending)+len(payload) > maxWaiting {
@@ -255,6 +274,15 @@ func (w *Writer) cut() {
 
 // Flush writes all that was recorded before the call.
 func (w *Writer) Flush() error {
+	w.cutMu.Lock()
+	w.cut()
+	w.releaseAll()
+	w.cutMu.Unlock()
+	return w.flush()
+}
+
+// flush writes what can be written without getting ahead of the feeds.
+func (w *Writer) flush() error {
 	w.flushMu.Lock()
 	defer w.flushMu.Unlock()
 	w.cutMu.Lock()
@@ -318,10 +346,10 @@ func (w *Writer) run() {
 		case <-w.quit:
 			return
 		case <-tick.C:
-			w.Flush()
+			w.flush()
 		case <-w.wake:
 			if w.over.Swap(false) {
-				w.Flush()
+				w.flush()
 			} else {
 				w.flushJournal()
 			}
@@ -341,6 +369,9 @@ func (w *Writer) Close(at time.Duration) error {
 	w.mu.Unlock()
 	close(w.quit)
 	<-w.done
+	w.cutMu.Lock()
+	w.sealed = true
+	w.cutMu.Unlock()
 	w.Flush()
 	w.flushMu.Lock()
 	defer w.flushMu.Unlock()
