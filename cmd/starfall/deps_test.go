@@ -30,7 +30,7 @@ func allowed() map[string][]string {
 		"runtime":                {"interp/plan", "runtime/record", "runtime/judge"},
 		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
 		"runtime/judge":          {"interp/plan", "runtime/record"},
-		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama},
+		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama, kmsg},
 		"runtime/docker":         {"runtime", "interp/plan", "github.com/docker/docker/..."},
 		"runtime/embedded/codec": {"github.com/klauspost/compress/...", "github.com/pierrec/lz4/..."},
 		"runtime/embedded/core":  {"interp/plan", "internal/kafkaconf", "runtime/embedded/codec", "runtime/embedded/internal/agenda", "runtime/embedded/internal/rules", kmsg},
