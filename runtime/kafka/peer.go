@@ -169,7 +169,8 @@ func (p *peer) exchange(reqs ...kmsg.Request) ([]kmsg.Response, error) {
 		}
 		r.SetVersion(min(r.GetVersion(), v[1]))
 		p.number++
-		p.buf = format.AppendRequest(p.buf, r, p.number)
+		// The formatter puts the length at the very start of what it is given.
+		p.buf = append(p.buf, format.AppendRequest(nil, r, p.number)...)
 	}
 	if err := conn.SetDeadline(time.Now().Add(peerLimit)); err != nil {
 		return nil, err
