@@ -80,6 +80,8 @@ type Counter struct {
 	Rule    Rule   `json:"rule"`
 	Packets uint64 `json:"packets"` // that the rule was asked about
 	Dropped uint64 `json:"dropped"` // of them, for a cut, by loss, or for want of room in a narrow path
+	// Late is the most that a packet was held beyond its time.
+	Late time.Duration `json:"late,omitempty"`
 }
 
 // Support is what a kernel can do. Each field is "" where it can, and otherwise the
