@@ -4,6 +4,7 @@ package core
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -351,6 +352,48 @@ func TestListOffsets(t *testing.T) {
 	if p := ask(t, w, 1, fetchRequest(1, 0, 1, 1000)).(*kmsg.FetchResponse).Topics[0].Partitions[0]; p.ErrorCode != codeOffsetOutOfRange {
 		t.Errorf("a fetch of what is deleted: got error %d, want %d", p.ErrorCode, codeOffsetOutOfRange)
 	}
+}
+
+// Who asks decides what latest is: a consumer gets the high-water mark, anybody else the
+// end of the log, and a debugging one gets it from followers too (KafkaApis and
+// Partition.fetchOffsetForTimestamp of 3.9).
+func TestListOffsetsByWhoAsks(t *testing.T) {
+	w := newWorld(t, Options{Brokers: 2})
+	settle(t, w)
+	createTopic(t, w, 1, "t", 1, 2, nil, [][]int32{{1, 2}})
+	produced(t, w, 1, -1, makeBatch(0, 3, 10, -1, -1, -1))
+	must(t, w.Pause(2))
+	produced(t, w, 1, 1, makeBatch(3, 2, 10, -1, -1, -1))
+	list := func(broker, replica, epoch int32) (code int16, offset int64) {
+		req := at(kmsg.NewPtrListOffsetsRequest())
+		req.ReplicaID = replica
+		req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{{CurrentLeaderEpoch: epoch, Timestamp: timestampLatest}}}}
+		p := ask(t, w, broker, req).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
+		return p.ErrorCode, p.Offset
+	}
+	check := func(name string, broker, replica, epoch int32, wantCode int16, want int64) {
+		t.Helper()
+		if code, offset := list(broker, replica, epoch); code != wantCode || offset != want {
+			t.Errorf("%s: got error %d offset %d, want error %d offset %d", name, code, offset, wantCode, want)
+		}
+	}
+	check("a consumer at the leader", 1, consumerReplica, -1, 0, 3)
+	check("a follower's id at the leader", 1, 2, -1, 0, 5)
+	check("debugging at the leader", 1, debuggingReplica, 0, 0, 5)
+	check("debugging in an epoch to come", 1, debuggingReplica, 7, codeUnknownLeaderEpoch, -1)
+	must(t, w.Resume(2))
+	if err := within(w, 10*sec, func() error {
+		if r, _ := w.Replica(2, "t", 0); r.LogEnd < 5 {
+			return fmt.Errorf("got end %d, want 5", r.LogEnd)
+		}
+		return nil
+	}); err != nil {
+		t.Fatalf("the follower does not catch up: %v", err)
+	}
+	check("a consumer at the follower", 2, consumerReplica, -1, codeNotLeaderOrFollower, -1)
+	check("a follower's id at the follower", 2, 1, -1, codeNotLeaderOrFollower, -1)
+	check("debugging at the follower", 2, debuggingReplica, 0, 0, 5)
+	check("a consumer at the follower, in an epoch to come", 2, consumerReplica, 7, codeUnknownLeaderEpoch, -1)
 }
 
 func TestLogAppendTimeIsWritten(t *testing.T) {

@@ -271,6 +271,13 @@ const (
 	timestampTiered   = -5 // KIP-1005: without tiered storage nothing
 )
 
+// The replica ids of ListOffsets that stand for no broker. Whoever is not a consumer sees
+// up to the end of the log; a debugging one is answered by followers too.
+const (
+	consumerReplica  = -1
+	debuggingReplica = -2
+)
+
 func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	for i := range req.Topics {
@@ -290,12 +297,16 @@ func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 }
 
 func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *kmsg.ListOffsetsRequestTopicPartition, rp *kmsg.ListOffsetsResponseTopicPartition) int16 {
-	r, code := b.leaderOf(key)
-	if code != 0 {
-		return code
-	}
-	if req.GetVersion() >= 4 {
+	// A follower looks at the epoch first, as Partition.getLocalLog does.
+	r := b.replicas[key]
+	if r != nil && req.GetVersion() >= 4 {
 		if code := r.checkEpoch(p.CurrentLeaderEpoch); code != 0 {
+			return code
+		}
+	}
+	if r == nil || req.ReplicaID != debuggingReplica {
+		var code int16
+		if r, code = b.leaderOf(key); code != 0 {
 			return code
 		}
 	}
@@ -306,6 +317,9 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	end := r.hw
 	if req.GetVersion() >= 2 {
 		end = r.readable(req.IsolationLevel)
+	}
+	if req.ReplicaID != consumerReplica {
+		settled, end = true, l.next
 	}
 	switch {
 	case p.Timestamp == timestampEarliest || p.Timestamp == timestampLocal:
