@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -78,7 +79,7 @@ func Open(o Options) (_ *Net, err error) {
 }
 
 // findLink gives the interface of a name, or that with the default route, or the only
-// one besides loopback.
+// one that is up besides loopback.
 func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
 	if name != "" {
 		l, err := h.LinkByName(name)
@@ -106,12 +107,15 @@ func findLink(h *netlink.Handle, name string) (netlink.Link, error) {
 		}
 	}
 	var names []string
-	links = slices.DeleteFunc(links, func(l netlink.Link) bool { return l.Attrs().Flags&unix.IFF_LOOPBACK != 0 })
+	// Some kernels put tunnels into every namespace, which are down.
+	links = slices.DeleteFunc(links, func(l netlink.Link) bool {
+		return l.Attrs().Flags&(net.FlagUp|net.FlagLoopback) != net.FlagUp
+	})
 	for _, l := range links {
 		names = append(names, l.Attrs().Name)
 	}
 	if len(links) != 1 {
-		return nil, fmt.Errorf("interface: got %d besides loopback and no default route, want one: %q", len(links), names)
+		return nil, fmt.Errorf("interface: got %d that are up besides loopback and no default route, want one: %q", len(links), names)
 	}
 	return links[0], nil
 }

@@ -94,11 +94,11 @@ func Reach(ctx context.Context, probes []Probe) []Outcome {
 
 // dial begins a connection. The one error that it does not give is the usual one,
 // that it is not open yet.
-func dial(p Probe) (fd int, err error) {
+func dial(p Probe) (_ int, err error) {
 	if !p.Peer.Addr().Is4() || p.Local.IsValid() && !p.Local.Is4() {
 		return 0, errors.New("want IPv4 addresses")
 	}
-	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return 0, os.NewSyscallError("socket", err)
 	}

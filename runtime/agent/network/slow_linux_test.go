@@ -1,0 +1,329 @@
+package network
+
+// This file tests what makes packets slow, and that the rest stays fast.
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"starfall/interp/plan"
+)
+
+func TestLatency(t *testing.T) {
+	hosts := lan(t, 3)
+	a, b, c := hosts[0], hosts[1], hosts[2]
+	b.listen(port, echo)
+	c.listen(port, echo)
+	n := a.open()
+	slowly(t, n)
+	toB, toC := a.dial(none4, b, port), a.dial(none4, c, port)
+	r := apply(t, n, rules(in(b, plan.Condition{Latency: ms(50)}), out(c, plan.Condition{Latency: ms(50)})))
+	if r.Slow != 1 || r.Delay == "" {
+		t.Errorf("got %+v, want 1 slow at this end and its mechanism", r)
+	}
+	var slowest, fastest []time.Duration
+	for range 10 {
+		d, err := pingpong(t, toB, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slowest = append(slowest, d)
+		if d, err = pingpong(t, toC, 5*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		fastest = append(fastest, d)
+	}
+	least, median := slices.Min(slowest), slowest[len(slowest)/2]
+	t.Logf("round trips with 50 ms: %v; without: %v", slowest, fastest)
+	if least < 50*time.Millisecond || median > 150*time.Millisecond {
+		t.Errorf("got at least %v, median %v; want 50 ms and little more", least, median)
+	}
+	if least := slices.Min(fastest); least >= 50*time.Millisecond {
+		t.Errorf("got %v with the sender's end of the rule alone, want no latency", least)
+	}
+	counters, err := n.Counters(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", counters)
+	if counters[0].Packets < 10 || counters[0].Dropped != 0 {
+		t.Errorf("got %d packets and %d dropped, want 10 at least, none dropped", counters[0].Packets, counters[0].Dropped)
+	}
+}
+
+// Latency from one peer does not hold up packets from another, and each address has its own.
+func TestLatencyByAddress(t *testing.T) {
+	hosts := lan(t, 2)
+	a, b := hosts[0], hosts[1]
+	b.listen(port, echo)
+	n := a.open()
+	slowly(t, n)
+	member := netip.MustParseAddr("10.99.0.210")
+	if err := n.AddAddress(netip.PrefixFrom(member, 24)); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, n, rules(Rule{Local: member, Peer: b.addr, Condition: plan.Condition{Latency: ms(60)}}, in(b, plan.Condition{Latency: ms(20)})))
+	for _, test := range []struct {
+		local netip.Addr
+		want  time.Duration
+	}{{member, 60 * time.Millisecond}, {a.addr, 20 * time.Millisecond}} {
+		c := a.dial(test.local, b, port)
+		var least time.Duration
+		for range 5 {
+			d, err := pingpong(t, c, 5*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if least == 0 || d < least {
+				least = d
+			}
+		}
+		if least < test.want || test.want == 20*time.Millisecond && least >= 60*time.Millisecond {
+			t.Errorf("from %s: got %v, want %v and little more", test.local, least, test.want)
+		}
+	}
+}
+
+// collect reads the numbers of UDP packets until none comes for a while.
+func collect(t *testing.T, c *net.UDPConn, quiet time.Duration) (numbers []uint32, at []time.Time) {
+	t.Helper()
+	buf := make([]byte, 2048)
+	for {
+		c.SetReadDeadline(time.Now().Add(quiet))
+		k, _, err := c.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return numbers, at
+		}
+		if err != nil || k < 4 {
+			t.Fatalf("got %d bytes, %v", k, err)
+		}
+		numbers, at = append(numbers, binary.BigEndian.Uint32(buf)), append(at, time.Now())
+	}
+}
+
+func TestJitter(t *testing.T) {
+	hosts := lan(t, 2)
+	a, b := hosts[0], hosts[1]
+	n := a.open()
+	slowly(t, n)
+	at, src := a.udp(port), b.udp(port)
+	apply(t, n, rules(in(b, plan.Condition{Latency: ms(20), Jitter: ms(15)})))
+	const packets = 1000
+	var sent [packets]time.Time
+	go func() {
+		for i := range packets {
+			sent[i] = time.Now()
+			src.WriteToUDPAddrPort(binary.BigEndian.AppendUint32(nil, uint32(i)), netip.AddrPortFrom(a.addr, port))
+			if i%10 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}()
+	numbers, times := collect(t, at, 500*time.Millisecond)
+	if len(numbers) != packets || !slices.IsSorted(numbers) {
+		t.Fatalf("got %d packets, sorted %v; want %d in order", len(numbers), slices.IsSorted(numbers), packets)
+	}
+	least, most := time.Hour, time.Duration(0)
+	for i, at := range times {
+		least, most = min(least, at.Sub(sent[i])), max(most, at.Sub(sent[i]))
+	}
+	if least < 5*time.Millisecond || most < 25*time.Millisecond {
+		t.Errorf("got delays from %v to %v, want 5 ms to 35 ms", least, most)
+	}
+	t.Logf("delays from %v to %v", least, most)
+}
+
+// What waits when the state changes goes on in order when its path becomes whole, and
+// is dropped when it is cut.
+func TestChangeWhileWaiting(t *testing.T) {
+	hosts := lan(t, 2)
+	a, b := hosts[0], hosts[1]
+	n := a.open()
+	slowly(t, n)
+	at, src := a.udp(port), b.udp(port)
+	for _, test := range []struct {
+		name  string
+		state State
+		want  int
+	}{
+		{"whole", State{}, 100},
+		{"less slow", rules(in(b, plan.Condition{Latency: ms(10)})), 100},
+		{"a rule elsewhere", rules(in(b, plan.Condition{Latency: ms(500)}), out(b, plan.Condition{Cut: true})), 100},
+		{"cut", rules(in(b, plan.Condition{Cut: true})), 0},
+		{"dark", State{Dark: true}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			apply(t, n, rules(in(b, plan.Condition{Latency: ms(500)})))
+			for i := range 100 {
+				if _, err := src.WriteToUDPAddrPort(binary.BigEndian.AppendUint32(nil, uint32(i)), netip.AddrPortFrom(a.addr, port)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			apply(t, n, test.state)
+			numbers, _ := collect(t, at, 900*time.Millisecond)
+			if len(numbers) != test.want || !slices.IsSorted(numbers) {
+				t.Errorf("got %d packets, sorted %v; want %d in order", len(numbers), slices.IsSorted(numbers), test.want)
+			}
+		})
+	}
+	// Close lets them go as well.
+	apply(t, n, rules(in(b, plan.Condition{Latency: ms(5000)})))
+	if _, err := src.WriteToUDPAddrPort(make([]byte, 4), netip.AddrPortFrom(a.addr, port)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // until it waits
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if numbers, _ := collect(t, at, 500*time.Millisecond); len(numbers) != 1 {
+		t.Errorf("close: got %d packets, want the one that waited", len(numbers))
+	}
+}
+
+// pour sends bytes from one host to another over TCP for a time and gives the rate at
+// which they arrive, in bytes a second.
+func pour(t testing.TB, from, to *host, port int, warm, measure time.Duration) float64 {
+	t.Helper()
+	rate, end := make(chan float64, 1), make(chan struct{})
+	to.listen(port, func(c net.Conn) {
+		defer close(end)
+		buf := make([]byte, 256<<10)
+		begin := time.Now()
+		c.SetReadDeadline(begin.Add(30 * time.Second))
+		total, start := 0, time.Time{}
+		for {
+			k, err := c.Read(buf)
+			if err != nil {
+				rate <- 0
+				return
+			}
+			now := time.Now()
+			switch {
+			case !start.IsZero():
+				total += k
+				if d := now.Sub(start); d >= measure {
+					rate <- float64(total) / d.Seconds()
+					return
+				}
+			case now.Sub(begin) >= warm:
+				start = now
+			}
+		}
+	})
+	c := from.dial(none4, to, port)
+	go func() {
+		buf := make([]byte, 256<<10)
+		for {
+			if _, err := c.Write(buf); err != nil {
+				return
+			}
+		}
+	}()
+	r := <-rate
+	<-end
+	c.Close()
+	if r == 0 {
+		t.Fatal("the connection broke")
+	}
+	return r
+}
+
+func TestBandwidth(t *testing.T) {
+	hosts := lan(t, 3)
+	a, b, c := hosts[0], hosts[1], hosts[2]
+	n := a.open()
+	slowly(t, n)
+	const want = 1e6
+	apply(t, n, rules(in(b, plan.Condition{Bandwidth: want})))
+	got := pour(t, b, a, port, time.Second, 3*time.Second)
+	t.Logf("1 MB/s: got %.3f MB/s", got/1e6)
+	if got < want*0.9 || got > want*1.1 {
+		t.Errorf("got %.0f bytes a second, want %.0f within 10 %%", got, want)
+	}
+	if got := pour(t, c, a, port+1, 0, 200*time.Millisecond); got < 10*want {
+		t.Errorf("from another peer: got %.0f bytes a second, want no limit", got)
+	}
+	counters, err := n.Counters(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", counters)
+}
+
+func TestThroughput(t *testing.T) {
+	hosts := lan(t, 2)
+	a, b := hosts[0], hosts[1]
+	bare := pour(t, b, a, port, 100*time.Millisecond, 500*time.Millisecond)
+	n := a.open()
+	whole := pour(t, b, a, port+1, 100*time.Millisecond, 500*time.Millisecond)
+	t.Logf("MB/s: %.0f without a table, %.0f with one", bare/1e6, whole/1e6)
+	if whole < bare/3 {
+		t.Errorf("got %.0f bytes a second with no rule in force, want about %.0f", whole, bare)
+	}
+	slowly(t, n)
+	apply(t, n, rules(in(b, plan.Condition{Latency: ms(5)})))
+	slow := pour(t, b, a, port+2, 500*time.Millisecond, time.Second)
+	t.Logf("MB/s: %.0f with 5 ms", slow/1e6)
+	if slow < 50e6 {
+		t.Errorf("got %.0f bytes a second with 5 ms of latency, want more than 50 MB/s", slow)
+	}
+}
+
+// Loss is of segments as they would be on a wire, though virtual interfaces pass many at a time.
+func TestLossOfSegments(t *testing.T) {
+	hosts := lan(t, 2)
+	a, b := hosts[0], hosts[1]
+	n, m := a.open(), b.open()
+	c := plan.Condition{Loss: 0.002}
+	apply(t, n, rules(in(b, c)))
+	apply(t, m, rules(out(a, c)))
+	const total = 30 << 20
+	got := make(chan int64, 1)
+	a.listen(port, func(c net.Conn) {
+		k, _ := io.Copy(io.Discard, c)
+		got <- k
+	})
+	conn := b.dial(none4, a, port)
+	conn.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := conn.Write(make([]byte, total)); err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if k := <-got; k != total {
+		t.Fatalf("got %d bytes, want %d", k, total)
+	}
+	counters, err := n.Counters(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", counters)
+	if segments := uint64(total / 1500); counters[0].Packets < segments || counters[0].Dropped == 0 {
+		t.Errorf("got %d packets, %d dropped; want %d at least, some dropped", counters[0].Packets, counters[0].Dropped, segments)
+	}
+}
+
+func BenchmarkApply500(b *testing.B) {
+	hosts := lan(b, 1)
+	n := hosts[0].open()
+	var states [2]State
+	for k := range states {
+		for i := range 500 {
+			r := Rule{Local: netip.AddrFrom4([4]byte{10, 99, 1, byte(i)}), Peer: netip.AddrFrom4([4]byte{10, 99, byte(2 + i/250 + 2*k), byte(i % 250)}), Out: i%2 == 0, Condition: plan.Condition{Cut: true}}
+			if i%5 == 1 {
+				r.Condition = plan.Condition{Loss: 0.25}
+			}
+			states[k].Rules = append(states[k].Rules, r)
+		}
+	}
+	for i := 0; b.Loop(); i++ {
+		apply(b, n, states[i%2])
+	}
+}
