@@ -18,6 +18,7 @@ func allowed() map[string][]string {
 		starlark = "go.starlark.net/..."
 		sarama   = "github.com/IBM/sarama/..."
 		kmsg     = "github.com/twmb/franz-go/pkg/kmsg/..."
+		yamux    = "github.com/hashicorp/yamux/..."
 	)
 	return map[string][]string{
 		"internal/spell":         {},
@@ -31,7 +32,10 @@ func allowed() map[string][]string {
 		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
 		"runtime/judge":          {"interp/plan", "runtime/record"},
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama, kmsg},
-		"runtime/docker":         {"runtime", "interp/plan", "github.com/docker/docker/..."},
+		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "github.com/docker/docker/..."},
+		"runtime/agent":          {"runtime", "runtime/agent/network", "interp/plan", yamux},
+		"runtime/agent/network":  {"interp/plan", "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "github.com/vishvananda/netns/..."}, // netns for tests only
+		"runtime/agent/remote":   {"runtime", "runtime/kafka", "runtime/record", "interp/plan", yamux},                                                                                           // yamux for tests only
 		"runtime/embedded/codec": {"github.com/klauspost/compress/...", "github.com/pierrec/lz4/..."},
 		"runtime/embedded/core":  {"interp/plan", "internal/kafkaconf", "runtime/embedded/codec", "runtime/embedded/internal/agenda", "runtime/embedded/internal/rules", kmsg},
 		"runtime/embedded/group": {"runtime/embedded/core", "runtime/embedded/internal/rules", "interp/plan", kmsg},
