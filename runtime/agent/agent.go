@@ -18,6 +18,8 @@ import (
 	"io/fs"
 	"syscall"
 	"time"
+
+	"starfall/runtime/agent/network"
 )
 
 // File is a file to be written.
@@ -101,7 +103,6 @@ type Discarded struct {
 	Partition string `json:"partition"` // the folder: topic-partition
 	From      int64  `json:"from"`      // the first offset that is gone
 	Bytes     int64  `json:"bytes"`     // of records
-	Segments  int    `json:"segments"`  // removed whole
 }
 
 // Kind says what sort of error an agent answered with.
@@ -171,6 +172,7 @@ func kinds() []struct {
 		{KindUnreachable, syscall.ENETUNREACH},
 		{KindFull, syscall.ENOSPC},
 		{KindUnsupported, errors.ErrUnsupported},
+		{KindUnsupported, network.ErrUnsupported},
 		{KindNotFound, fs.ErrNotExist},
 		{KindExists, fs.ErrExist},
 		{KindPermission, fs.ErrPermission},

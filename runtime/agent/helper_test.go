@@ -13,7 +13,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,31 +28,126 @@ import (
 const role = "STARFALL_AGENT_TEST_ROLE"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(role) {
-	case "":
+	name := os.Getenv(role)
+	if name == "" {
 		os.Exit(m.Run())
-	case "agent":
-		err := Serve(context.Background(), stdio{}, os.Stderr, Options{Build: os.Getenv("BUILD"), Services: services(), Hello: helloLimitOf()})
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-	case "host":
-		beHost()
+	}
+	run := map[string]func() error{"agent": beAgent, "host": beHost, "listen": beListener, "threads": beThreads}[name]
+	if run == nil {
+		run = func() error { return fmt.Errorf("no role %q", name) }
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(0)
 }
+
+// beAgent is what the command is in a container.
+func beAgent() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	o := Options{Build: os.Getenv("BUILD"), Services: services()}
+	if d := os.Getenv("HELLO"); d != "" {
+		var err error
+		if o.Hello, err = time.ParseDuration(d); err != nil {
+			return err
+		}
+	}
+	return Serve(ctx, stdio{}, os.Stderr, o)
+}
+
+// beHost starts an agent with a tree of processes, tells the agent's pid, and
+// waits to be killed.
+func beHost() error {
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), role+"=agent")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	a, err := Connect(context.Background(), &pair{out, in}, ConnectOptions{})
+	if err != nil {
+		return err
+	}
+	if _, err := a.Start(context.Background(), Process{Name: "tree", Args: []string{"sh", "-c", treeScript, "tree", os.Getenv("PIDS")}}); err != nil {
+		return err
+	}
+	fmt.Println(cmd.Process.Pid)
+	<-a.Done()
+	return a.Err()
+}
+
+// pair is a connection of two pipes.
+type pair struct {
+	io.ReadCloser
+	w io.WriteCloser
+}
+
+func (p *pair) Write(b []byte) (int, error) { return p.w.Write(b) }
+func (p *pair) Close() error                { return errors.Join(p.w.Close(), p.ReadCloser.Close()) }
+
+// beListener listens once it is told to by a line on a fifo, or exits by another.
+func beListener() error {
+	b, err := os.ReadFile(os.Getenv("FIFO"))
+	if err != nil {
+		return err
+	}
+	if string(b) != "listen\n" {
+		return fmt.Errorf("told to exit: %s", b)
+	}
+	l, err := net.Listen("tcp", os.Getenv("LISTEN"))
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	select {}
+}
+
+// beThreads keeps several threads busy.
+func beThreads() error {
+	for range 8 {
+		go func() {
+			runtime.LockOSThread()
+			for {
+				syscall.Nanosleep(&syscall.Timespec{Nsec: 1e5}, nil)
+			}
+		}()
+	}
+	select {}
+}
+
+// treeScript starts a tree of processes that ignore SIGTERM and writes their
+// pids to its argument: itself, a child, a grandchild, a grandchild whose
+// parent is gone, and one that has left the session as well.
+const treeScript = `
+trap '' TERM
+echo $$ >"$1.new"
+sh -c 'trap "" TERM; echo $$ >>"$0"; sleep 1000 & echo $! >>"$0"; wait' "$1.new" &
+sh -c 'sleep 1001 & echo $! >>"$0"' "$1.new"
+setsid sh -c 'sleep 1002 & echo $! >>"$0"' "$1.new"
+while [ $(wc -l <"$1.new") -lt 5 ]; do sleep 0.01; done
+mv "$1.new" "$1"
+wait
+sleep 1003`
 
 // stdio is the agent's end of its session.
 type stdio struct{}
 
 func (stdio) Read(b []byte) (int, error)  { return os.Stdin.Read(b) }
 func (stdio) Write(b []byte) (int, error) { return os.Stdout.Write(b) }
-
-func helloLimitOf() time.Duration {
-	d, _ := time.ParseDuration(os.Getenv("HELLO"))
-	return d
-}
 
 // services is what the test agent offers.
 func services() map[string]Service {
@@ -201,5 +298,3 @@ func allGone(t testing.TB, pids []int) {
 		soon(t, fmt.Sprintf("pid %d gone", pid), func() bool { return !alive(pid) })
 	}
 }
-
-var _ = syscall.SIGKILL

@@ -278,13 +278,12 @@ func (a *Agent) Await(ctx context.Context, name string, port int) error {
 	return a.call(ctx, "await", awaitRequest{name, port}, nil)
 }
 
-// Discard takes from a log dir of Kafka what a power failure takes: records
-// that neither Kafka had flushed nor, when kept is not 0, the operating system,
-// which writes a page back once it is that old (Linux: 30 s). No broker may run
-// on it. See discard.go for the rules.
-func (a *Agent) Discard(ctx context.Context, dir string, kept time.Duration) ([]Discarded, error) {
+// Discard takes from a log dir of Kafka what a power failure takes: records at
+// the end of its logs that nobody had flushed. No broker may run on it. It
+// gives what each partition lost; see discard.go for the rules.
+func (a *Agent) Discard(ctx context.Context, dir string, l Loss) ([]Discarded, error) {
 	var out []Discarded
-	err := a.call(ctx, "discard", discardRequest{dir, kept}, &out)
+	err := a.call(ctx, "discard", discardRequest{dir, l}, &out)
 	return out, err
 }
 

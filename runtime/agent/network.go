@@ -17,6 +17,13 @@ func (a *Agent) Shape(ctx context.Context, s network.State) (network.Report, err
 	return r, err
 }
 
+// Counters tells what each rule in force has done, for proofs.
+func (a *Agent) Counters(ctx context.Context) ([]network.Counter, error) {
+	var out []network.Counter
+	err := a.call(ctx, "counters", nil, &out)
+	return out, err
+}
+
 // Address adds an address to the interface that leads to the peers.
 func (a *Agent) Address(ctx context.Context, p netip.Prefix) error {
 	return a.call(ctx, "address", p, nil)

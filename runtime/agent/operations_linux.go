@@ -12,9 +12,12 @@ import (
 	"log"
 	"maps"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -28,6 +31,7 @@ type server struct {
 	log       *log.Logger
 	processes *processes
 	pipes     pipes
+	shaper    shaper
 	ops       map[string]operation
 	kept      atomic.Bool
 }
@@ -40,20 +44,26 @@ type operation func(s *server, ctx context.Context, c *inCall) error
 // operations is every call there is.
 func operations() map[string]operation {
 	return map[string]operation{
-		"abort":  plain((*server).abort),
-		"await":  plain((*server).await),
-		"dial":   (*server).dial,
-		"keep":   plain((*server).keep),
-		"list":   plain((*server).list),
-		"open":   (*server).open,
-		"ping":   plain((*server).ping),
-		"read":   (*server).read,
-		"remove": plain((*server).remove),
-		"signal": plain((*server).signal),
-		"start":  plain((*server).start),
-		"status": plain((*server).status),
-		"wait":   plain((*server).wait),
-		"write":  (*server).write,
+		"abort":    plain((*server).abort),
+		"address":  plain((*server).address),
+		"await":    plain((*server).await),
+		"counters": plain((*server).counters),
+		"dial":     (*server).dial,
+		"discard":  plain((*server).discard),
+		"keep":     plain((*server).keep),
+		"list":     plain((*server).list),
+		"open":     (*server).open,
+		"ping":     plain((*server).ping),
+		"reach":    plain((*server).reach),
+		"read":     (*server).read,
+		"remove":   plain((*server).remove),
+		"shape":    plain((*server).shape),
+		"signal":   plain((*server).signal),
+		"start":    plain((*server).start),
+		"status":   plain((*server).status),
+		"support":  plain((*server).support),
+		"wait":     plain((*server).wait),
+		"write":    (*server).write,
 	}
 }
 
@@ -134,18 +144,28 @@ func (s *server) serve(session context.Context, stream *yamux.Stream) {
 	}
 }
 
-func (s *server) run(ctx context.Context, c *inCall) error {
-	line, err := readLine(c.r, lineLimit)
+// readRequest reads the request line and finds its operation.
+func (s *server) readRequest(r *bufio.Reader) (request, operation, error) {
+	line, err := readLine(r, lineLimit)
 	if err != nil {
-		return invalid(fmt.Sprintf("request: %v", err))
+		return request{}, nil, invalid(fmt.Sprintf("request: %v", err))
 	}
 	var req request
 	if err := json.Unmarshal(line, &req); err != nil {
-		return invalid(fmt.Sprintf("request: %v", err))
+		return request{}, nil, invalid(fmt.Sprintf("request: %v", err))
 	}
 	op, ok := s.ops[req.Op]
 	if !ok {
-		return invalid(fmt.Sprintf("request: for op: got %q, want one of %s", req.Op, names(s.ops)))
+		return request{}, nil, invalid(fmt.Sprintf("request: for op: got %q, want one of %s", req.Op, names(s.ops)))
+	}
+	return req, op, nil
+}
+
+// run carries out a call up to its answer, and what follows that.
+func (s *server) run(ctx context.Context, c *inCall) error {
+	req, op, err := s.readRequest(c.r)
+	if err != nil {
+		return err
 	}
 	c.body = req.Body
 	if req.Wait > 0 {
@@ -194,6 +214,22 @@ func (s *server) wait(ctx context.Context, req nameRequest) (Status, error) {
 
 func (s *server) await(ctx context.Context, req awaitRequest) (nothing, error) {
 	return nothing{}, s.processes.await(ctx, req.Name, req.Port)
+}
+
+// discard refuses a log dir that a broker holds (LogManager.lockLogDirs).
+func (s *server) discard(ctx context.Context, req discardRequest) ([]Discarded, error) {
+	lock := filepath.Join(req.Dir, ".lock")
+	if f, err := os.Open(lock); err == nil {
+		defer f.Close()
+		l := syscall.Flock_t{Type: syscall.F_WRLCK}
+		if err := syscall.FcntlFlock(f.Fd(), syscall.F_GETLK, &l); err != nil {
+			return nil, fmt.Errorf("discard: %s: %w", lock, err)
+		}
+		if l.Type != syscall.F_UNLCK {
+			return nil, invalid(fmt.Sprintf("discard: %s: pid %d runs on it", req.Dir, l.Pid))
+		}
+	}
+	return discard(ctx, req.Dir, req.Loss, time.Now())
 }
 
 // open hands the stream to a service.

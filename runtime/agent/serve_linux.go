@@ -46,8 +46,13 @@ func Serve(ctx context.Context, rw io.ReadWriter, out io.Writer, o Options) erro
 		cancel()
 		return fmt.Errorf("agent: %w", err)
 	}
-	defer s.processes.end()
-	defer cancel()
+	defer func() {
+		cancel()
+		s.processes.end()
+		if err := s.shaper.close(); err != nil {
+			s.log.Printf("network: %v", err)
+		}
+	}()
 
 	r, err := greetHost(ctx, rw, o)
 	if err != nil || r == nil {

@@ -15,7 +15,6 @@ package agent
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -90,20 +89,18 @@ func (h hello) check(peer string, build string) error {
 func readLine(r *bufio.Reader, limit int) ([]byte, error) {
 	var line []byte
 	for {
-		part, err := r.ReadSlice('\n')
-		if len(line)+len(part) > limit {
+		b, err := r.ReadByte()
+		switch {
+		case err == io.EOF && len(line) > 0:
+			return nil, io.ErrUnexpectedEOF
+		case err != nil:
+			return nil, err
+		case b == '\n':
+			return line, nil
+		case len(line) == limit:
 			return nil, fmt.Errorf("a line is longer than %d bytes", limit)
 		}
-		line = append(line, part...)
-		switch {
-		case err == nil:
-			return line[:len(line)-1], nil
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF) && len(line) > 0:
-			return nil, io.ErrUnexpectedEOF
-		default:
-			return nil, err
-		}
+		line = append(line, b)
 	}
 }
 
@@ -208,8 +205,8 @@ type (
 		ID uint32 `json:"id"`
 	}
 	discardRequest struct {
-		Dir  string        `json:"dir"`
-		Kept time.Duration `json:"kept"`
+		Dir  string `json:"dir"`
+		Loss Loss   `json:"loss"`
 	}
 	dialRequest struct {
 		Local   string `json:"local,omitempty"`
