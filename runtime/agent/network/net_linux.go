@@ -260,7 +260,10 @@ func (n *Net) Counters(ctx context.Context) ([]Counter, error) {
 			}
 		}
 		if n.delayer != nil && !r.Out {
-			dropped, late := n.delayer.counts(endsOf(r))
+			dropped, late, err := n.delayer.counts(endsOf(r))
+			if err != nil {
+				return nil, err
+			}
 			c.Dropped += dropped
 			c.Late = late
 		}

@@ -272,8 +272,9 @@ func TestThroughput(t *testing.T) {
 	apply(t, n, rules(in(b, plan.Condition{Latency: ms(5)})))
 	slow := pour(t, b, a, port+2, 500*time.Millisecond, time.Second)
 	t.Logf("MB/s: %.0f with 5 ms", slow/1e6)
-	if slow < 50e6 {
-		t.Errorf("got %.0f bytes a second with 5 ms of latency, want more than 50 MB/s", slow)
+	// The bound is also a share of what the machine has left for this test.
+	if want := min(50e6, whole/30); slow < want {
+		t.Errorf("got %.0f bytes a second with 5 ms of latency, want more than %.0f", slow, want)
 	}
 }
 
