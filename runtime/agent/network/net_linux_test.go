@@ -285,7 +285,7 @@ func TestReplaceAndClose(t *testing.T) {
 }
 
 func tables() (int, error) {
-	conn, err := dialTable()
+	conn, _, err := dialTable()
 	if err != nil {
 		return 0, err
 	}
@@ -339,4 +339,80 @@ func TestReach(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// From one state to another there is no moment in which what is cut in both passes.
+func TestAtomic(t *testing.T) {
+	hosts := lan(t, 2)
+	a, b := hosts[0], hosts[1]
+	n := a.open()
+	at, src := a.udp(port), b.udp(port)
+	var states [2]State
+	for k := range states {
+		states[k] = rules(in(b, plan.Condition{Cut: true}))
+		for i := range 200 {
+			other := netip.AddrFrom4([4]byte{10, 99, byte(k + 1), byte(i)})
+			states[k].Rules = append(states[k].Rules, Rule{Peer: other, Condition: plan.Condition{Cut: i%2 == 0, Loss: 0.5}})
+		}
+	}
+	// The rule for the peer itself is another in each: cut, or losing everything but by address.
+	states[1].Rules[0] = Rule{Local: a.addr, Peer: b.addr, Condition: plan.Condition{Loss: 1}}
+	states[1].Rules = append(states[1].Rules, in(b, plan.Condition{Cut: true}))
+	apply(t, n, states[0])
+	stop, sent := make(chan struct{}), make(chan int)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				sent <- i
+				return
+			default:
+				src.WriteToUDPAddrPort([]byte("x"), netip.AddrPortFrom(a.addr, port))
+			}
+		}
+	}()
+	for i := range 100 {
+		apply(t, n, states[(i+1)%2])
+	}
+	close(stop)
+	total := <-sent
+	at.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	k, from, err := at.ReadFromUDPAddrPort(make([]byte, 10))
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("got %d bytes from %s, %v; want nothing", k, from, err)
+	}
+	if total < 1000 {
+		t.Errorf("got %d packets sent meanwhile, want more, else this proves nothing", total)
+	}
+	t.Logf("%d packets sent", total)
+}
+
+// What cannot be is refused, and the former state stays in force.
+func TestApplyRefuses(t *testing.T) {
+	hosts := lan(t, 2)
+	a, b := hosts[0], hosts[1]
+	b.listen(port, echo)
+	n := a.open()
+	apply(t, n, rules(in(b, plan.Condition{Cut: true})))
+	if _, err := n.Apply(context.Background(), rules(Rule{Peer: b.addr, Condition: plan.Condition{Loss: 2}})); err == nil {
+		t.Errorf("loss 2: got no error")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := n.Apply(ctx, State{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: got %v, want %v", err, context.Canceled)
+	}
+	// The kernel refuses: what is to be deleted is not there.
+	n.table.now = map[element]string{{mapOutAny, "none"}: toDrop}
+	if _, err := n.Apply(context.Background(), State{}); err == nil {
+		t.Errorf("deleting what is not there: got no error")
+	}
+	n.table.now = elements(n.state)
+	if got := a.probe(none4, b, port); got != Silent {
+		t.Errorf("after refusals: got %s, want %s", got, Silent)
+	}
+	apply(t, n, State{})
+	if got := a.probe(none4, b, port); got != Connected {
+		t.Errorf("whole again: got %s, want %s", got, Connected)
+	}
 }

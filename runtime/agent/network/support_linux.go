@@ -69,7 +69,7 @@ func supported() (Support, expr.Any) {
 // try makes a table, lets do put things into it, and takes it away, in one
 // transaction.
 func try(do func(t *table) error) error {
-	conn, err := dialTable()
+	conn, _, err := dialTable()
 	if err != nil {
 		return err
 	}

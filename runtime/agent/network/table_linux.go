@@ -26,7 +26,9 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -121,30 +123,34 @@ func elements(s State) map[element]string {
 
 // table is the table in the kernel, and what is known to be in it.
 type table struct {
-	conn  *nftables.Conn
-	t     *nftables.Table
-	sets  map[string]*nftables.Set
-	queue expr.Any // nil: this kernel has none
-	now   map[element]string
+	conn   *nftables.Conn
+	socket *netlink.Conn // under conn
+	t      *nftables.Table
+	sets   map[string]*nftables.Set
+	queue  expr.Any // nil: this kernel has none
+	now    map[element]string
 }
 
-func dialTable() (*nftables.Conn, error) {
-	conn, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
+// dialTable opens a connection in the namespace of the calling thread, and gives the
+// socket under it too.
+func dialTable() (conn *nftables.Conn, socket *netlink.Conn, err error) {
+	conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
+		socket = c
 		return c.SetWriteBuffer(writeBuffer)
 	}))
 	if err != nil {
-		return nil, fmt.Errorf("nftables: %w", err)
+		return nil, nil, fmt.Errorf("nftables: %w", err)
 	}
-	return conn, nil
+	return conn, socket, nil
 }
 
 // newTable makes an empty table in the namespace of the calling thread, in place of one that an earlier process left.
 func newTable(queue expr.Any) (*table, error) {
-	conn, err := dialTable()
+	conn, socket, err := dialTable()
 	if err != nil {
 		return nil, err
 	}
-	t := &table{conn: conn, queue: queue, t: &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}}
+	t := &table{conn: conn, socket: socket, queue: queue, t: &nftables.Table{Name: tableName, Family: nftables.TableFamilyINet}}
 	conn.AddTable(t.t) // so that there is one to delete
 	conn.DelTable(t.t)
 	err = t.build()
@@ -317,20 +323,25 @@ func (t *table) apply(wanted map[element]string) error {
 		}
 	}
 	if err := t.conn.Flush(); err != nil {
-		return errors.Join(fmt.Errorf("nftables: %w", err), t.redial())
+		return errors.Join(fmt.Errorf("nftables: %w", err), t.drain())
 	}
 	t.now = wanted
 	return nil
 }
 
-// redial takes a new socket: after an error there may be answers left in the old one.
-func (t *table) redial() error {
-	err := t.conn.CloseLasting()
-	conn, dialErr := dialTable()
-	if dialErr == nil {
-		t.conn = conn
+// drain reads the answers that an error left in the socket, lest they be taken for
+// answers to what is asked next. A new socket would not do: the thread may be in another
+// namespace by now.
+func (t *table) drain() error {
+	for {
+		// The kernel has answered before it took the question for asked.
+		if err := t.socket.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+			return err
+		}
+		if _, err := t.socket.Receive(); errors.Is(err, os.ErrDeadlineExceeded) {
+			return t.socket.SetReadDeadline(time.Time{})
+		}
 	}
-	return errors.Join(err, dialErr)
 }
 
 func setElement(e element, to string) nftables.SetElement {
@@ -350,7 +361,7 @@ func (t *table) counts() (map[element]uint64, error) {
 	for name, s := range t.sets {
 		elems, err := t.conn.GetSetElements(s)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("nftables: map %s: %w", name, err), t.redial())
+			return nil, errors.Join(fmt.Errorf("nftables: map %s: %w", name, err), t.drain())
 		}
 		for _, e := range elems {
 			if e.Counter == nil {
