@@ -1,8 +1,11 @@
-// Package docker will be the engine that runs real Kafka in containers. So
-// far it can tell whether a Docker engine is there and fit for it.
-//
-// This file defines Ping and how the engine is found.
+// Package docker is the engine that runs real Kafka in containers: one for each
+// node, one for the clients of each site, one for the control side, on a network
+// of the run's own. In each an agent (package agent) is the first process;
+// everything that happens to processes and the network goes through it, so that
+// Docker is asked for containers only.
 package docker
+
+// This file defines Ping and how the engine is found.
 
 import (
 	"context"
@@ -11,17 +14,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
 )
 
-// Image is the image that runs Kafka when a scenario names none.
+// Image is the image that runs Kafka when a scenario names none and no other
+// with its version is there.
 const Image = "apache/kafka:3.9.1"
 
 // Options say how the Docker engine is looked for. The zero value looks as the
@@ -40,53 +43,87 @@ type Status struct {
 	Version  string // of the engine
 	API      string // version agreed on
 	System   string // linux/amd64
-	Image    string // looked for
+	Image    string // looked for; when any will do, the one found
 	HasImage bool
+	Images   []KafkaImage // all that are there by their usual names, the newest first
 }
 
 // ErrUnreachable is in the chain of Ping's error when no engine answers.
 var ErrUnreachable = errors.New("no Docker engine answers")
+
+// ErrPermission is in the chain of an error when the engine's socket is there
+// but this user may not speak to it.
+var ErrPermission = errors.New("no permission to speak to the Docker engine")
 
 // Ping asks the Docker engine for its version and whether the Kafka image is
 // there. DOCKER_HOST comes first, then DOCKER_CONTEXT, then the current context
 // of the configuration folder, then the default socket: the docker command's
 // own order.
 func Ping(ctx context.Context, o Options) (Status, error) {
+	h, err := open(ctx, o)
+	if err != nil {
+		return h.status, err
+	}
+	defer h.api.Close()
+	s := h.status
+	s.Image = o.Image
+	if s.Image == "" {
+		s.Image = Image
+	}
+	if s.Images, err = h.kafkaImages(ctx); err != nil {
+		return s, err
+	}
+	if o.Image != "" {
+		_, err := h.inspectImage(ctx, o.Image)
+		s.HasImage = err == nil
+		return s, nil
+	}
+	found, ok := newest(s.Images, defaultRelease)
+	if s.HasImage = ok; ok {
+		s.Image = found.Ref
+	}
+	return s, nil
+}
+
+// host is a Docker engine that answers.
+type host struct {
+	api    *client.Client
+	status Status
+}
+
+// open connects to the engine. The status says where it was looked for, also
+// beside an error.
+func open(ctx context.Context, o Options) (host, error) {
 	if o.Getenv == nil {
 		o.Getenv = os.Getenv
 	}
 	if o.Home == "" {
 		o.Home, _ = os.UserHomeDir()
 	}
-	s := Status{Image: o.Image}
-	if s.Image == "" {
-		s.Image = Image
-	}
+	var h host
 	e, err := find(o)
-	s.Host, s.Source = e.host, e.source
+	h.status.Host, h.status.Source = e.host, e.source
 	if err != nil {
-		return s, err
+		return h, err
 	}
 	opts, err := e.options(o)
 	if err != nil {
-		return s, err
+		return h, err
 	}
-	c, err := client.NewClientWithOpts(opts...)
+	h.api, err = client.NewClientWithOpts(opts...)
 	if err != nil {
-		return s, fmt.Errorf("docker: endpoint %s: %w", s.Host, err)
+		return h, fmt.Errorf("docker: endpoint %s: %w", e.host, err)
 	}
-	defer c.Close()
-	version, err := c.ServerVersion(ctx)
+	version, err := h.api.ServerVersion(ctx)
 	if err != nil {
-		return s, fmt.Errorf("%w at %s: %w", ErrUnreachable, s.Host, err)
+		h.api.Close()
+		if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied") {
+			return h, fmt.Errorf("%w at %s: %w", ErrPermission, e.host, err)
+		}
+		return h, fmt.Errorf("%w at %s: %w", ErrUnreachable, e.host, err)
 	}
-	s.Version, s.API, s.System = version.Version, c.ClientVersion(), version.Os+"/"+version.Arch
-	images, err := c.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", s.Image))})
-	if err != nil {
-		return s, fmt.Errorf("docker: image %s: %w", s.Image, err)
-	}
-	s.HasImage = len(images) > 0
-	return s, nil
+	h.status.Version, h.status.API, h.status.System = version.Version, h.api.ClientVersion(), version.Os+"/"+version.Arch
+	return h, nil
 }
 
 // endpoint is where the engine listens. certs is a folder with ca.pem,

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -34,8 +35,9 @@ func serve(t *testing.T, images ...string) string {
 		case strings.HasSuffix(r.URL.Path, "/images/json"):
 			found := []string{}
 			for _, name := range images {
-				if strings.Contains(r.URL.Query().Get("filters"), `"`+name+`"`) {
-					found = append(found, `{"Id":"sha256:1"}`)
+				repo, _, _ := strings.Cut(name, ":")
+				if strings.Contains(r.URL.Query().Get("filters"), `"`+repo+`"`) {
+					found = append(found, `{"Id":"sha256:1","RepoTags":["`+name+`"]}`)
 				}
 			}
 			fmt.Fprintf(w, "[%s]", strings.Join(found, ","))
@@ -81,12 +83,12 @@ func home(t *testing.T, current, host string) string {
 
 func TestPing(t *testing.T) {
 	host := serve(t, Image)
-	want := Status{Host: host, Source: "DOCKER_HOST", Version: "20.10.24", API: "1.41", System: "linux/amd64", Image: Image, HasImage: true}
+	want := Status{Host: host, Source: "DOCKER_HOST", Version: "20.10.24", API: "1.41", System: "linux/amd64", Image: Image, HasImage: true, Images: []KafkaImage{{Image, "3.9.1", release{3, 9, 1}}}}
 	got, err := Ping(context.Background(), Options{Getenv: env("DOCKER_HOST", host)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != want {
+	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 

@@ -1,0 +1,170 @@
+package docker
+
+// This file defines a box: a container of a run with the agent in it.
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+
+	"starfall/runtime/agent"
+)
+
+// box is a container of a run.
+type box struct {
+	name   string // what it is for: kafka-1, control, clients of oslo
+	site   string // "": of no site
+	id     string // Docker's
+	addr   netip.Addr
+	prefix netip.Prefix // of the run's network
+	agent  *agent.Agent
+	errs   *tail // what the agent wrote to standard error
+}
+
+// boxSpec is what a box is made from.
+type boxSpec struct {
+	name     string
+	host     string // its host name
+	site     string
+	image    imageInfo
+	labels   map[string]string
+	network  string // id
+	prefix   string // of container names
+	program  program
+	memory   int64 // bytes that it may use; 0: no limit
+	announce func(id string)
+}
+
+// launch makes a container, puts the agent into it, starts it and returns when
+// the agent answers. announce gets the container's id as soon as there is one,
+// also when what follows fails.
+func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
+	b := &box{name: s.name, site: s.site}
+	labels := map[string]string{labelPart: s.name}
+	for k, v := range s.labels {
+		labels[k] = v
+	}
+	// A volume of the image would be one on the host; in memory there is none.
+	tmpfs := map[string]string{}
+	for _, dir := range s.image.volumes {
+		tmpfs[dir] = ""
+	}
+	created, err := h.api.ContainerCreate(ctx, &container.Config{
+		Image: s.image.id, Hostname: s.host, User: "0:0", Labels: labels,
+		Entrypoint: []string{pathProgram, "agent"}, Cmd: []string{},
+		OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+		StopSignal:  "SIGTERM",
+	}, &container.HostConfig{
+		AutoRemove: true, CapAdd: []string{"NET_ADMIN"}, NetworkMode: container.NetworkMode(s.network),
+		LogConfig: container.LogConfig{Type: "none"}, Tmpfs: tmpfs,
+		Resources: container.Resources{Memory: s.memory},
+	}, &network.NetworkingConfig{}, nil, s.prefix+s.name)
+	if err != nil {
+		return nil, fmt.Errorf("docker: container %s: %w", s.name, err)
+	}
+	b.id = created.ID
+	s.announce(b.id)
+	fail := func(what string, err error) (*box, error) {
+		return nil, fmt.Errorf("docker: container %s: %s: %w", s.name, what, err)
+	}
+	stream, err := h.api.ContainerAttach(ctx, b.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	if err != nil {
+		return fail("attach", err)
+	}
+	link := newAttached(stream)
+	b.errs = link.errs
+	if !s.program.within {
+		if err := h.put(ctx, b.id, s.program.path); err != nil {
+			link.Close()
+			return fail("copy of starfall", err)
+		}
+	}
+	if err := h.api.ContainerStart(ctx, b.id, container.StartOptions{}); err != nil {
+		link.Close()
+		return fail("start", err)
+	}
+	b.agent, err = agent.Connect(ctx, link, agent.ConnectOptions{Build: s.program.build})
+	if err != nil {
+		if text := b.errs.String(); text != "" {
+			err = fmt.Errorf("%w: %s", err, text)
+		}
+		return fail("agent", err)
+	}
+	info, err := h.api.ContainerInspect(ctx, b.id)
+	if err != nil {
+		b.agent.Close()
+		return fail("inspect", err)
+	}
+	for _, n := range info.NetworkSettings.Networks {
+		if b.addr, err = netip.ParseAddr(n.IPAddress); err == nil {
+			b.prefix, err = b.addr.Prefix(n.IPPrefixLen)
+		}
+	}
+	if err == nil && !b.addr.IsValid() {
+		err = errors.New("it has none")
+	}
+	if err != nil {
+		b.agent.Close()
+		return fail("address", err)
+	}
+	return b, nil
+}
+
+// put copies the program into a container.
+func (h host) put(ctx context.Context, id, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, w := io.Pipe()
+	go func() {
+		t := tar.NewWriter(w)
+		name := strings.TrimPrefix(pathProgram, "/")
+		err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(dirWork, "/") + "/", Mode: 0o755})
+		if err == nil {
+			err = t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()})
+		}
+		if err == nil {
+			_, err = io.Copy(t, f)
+		}
+		w.CloseWithError(errors.Join(err, t.Close()))
+	}()
+	err = h.api.CopyToContainer(ctx, id, "/", r, container.CopyToContainerOptions{})
+	r.CloseWithError(errors.New("not wanted any more"))
+	return err
+}
+
+// remove removes a container and returns when it is gone. One that is not there,
+// or is being removed already, is no error.
+func (h host) remove(ctx context.Context, id string) error {
+	for {
+		err := h.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+		switch {
+		case err == nil, client.IsErrNotFound(err):
+			return nil
+		case !strings.Contains(err.Error(), "already in progress"):
+			return fmt.Errorf("docker: remove container %.12s: %w", id, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("docker: remove container %.12s: %w", id, context.Cause(ctx))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
