@@ -229,14 +229,20 @@ func (c *Conn) CloseWrite() error {
 }
 
 // Close ends the connection in order: what was written still reaches the peer,
-// then its FIN. It does not wait for that. While a Write waits for the peer
-// there is no order to keep, and Close is Abort.
+// then its FIN. It does not wait for that. While a Write waits for the peer,
+// and after one that sent a part only, there is no order to keep: then Close is
+// Abort.
 func (c *Conn) Close() error {
 	if !c.w.mu.TryLock() {
 		c.Abort()
 		return nil
 	}
-	defer c.w.mu.Unlock()
+	broken := c.w.broken != nil
+	c.w.mu.Unlock()
+	if broken {
+		c.Abort()
+		return nil
+	}
 	if c.shut() {
 		go func() {
 			c.w.write(frameClose, nil)
@@ -282,8 +288,8 @@ func (c *Conn) isClosed() bool {
 func (c *Conn) release() {
 	c.stream.Close()
 	c.rmu.Lock()
-	defer c.rmu.Unlock()
 	c.eof = net.ErrClosed
+	c.rmu.Unlock() // no reader gets to the stream any more
 	c.stream.SetReadDeadline(time.Time{})
 	io.Copy(io.Discard, c.stream)
 }

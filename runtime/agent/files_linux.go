@@ -29,8 +29,6 @@ func (s *server) write(_ context.Context, c *inCall) error {
 	}
 	for _, f := range req.Files {
 		if err := writeFile(f.Path, fs.FileMode(f.Mode).Perm(), io.LimitReader(c.r, f.Size), f.Size); err != nil {
-			// The host may still be sending: it must come to the answer.
-			go io.Copy(io.Discard, c.r)
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log"
 	"maps"
 	"net"
@@ -140,6 +141,13 @@ func (s *server) serve(session context.Context, stream *yamux.Stream) {
 	defer cancel(nil)
 	c := &inCall{stream: stream, r: bufio.NewReader(stream), session: session, cancel: cancel}
 	if err := s.run(ctx, c); err != nil && !c.answered {
+		// A host that is still sending must come to read the answer.
+		go func() {
+			if c.watched != nil {
+				<-c.watched
+			}
+			io.Copy(io.Discard, c.r)
+		}()
 		writeLine(stream, answer{Error: err.Error(), Kind: kindOf(err)})
 	}
 }
