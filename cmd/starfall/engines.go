@@ -5,20 +5,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"starfall/report"
-	"starfall/runtime"
 	"starfall/runtime/docker"
-	"starfall/runtime/embedded"
 )
 
 // engineNames are the values of --engine; the first is the default.
@@ -41,40 +39,11 @@ func engineName(e *env, flag string) (string, error) {
 	return "", meant(usage("%s: got %q, want embedded or docker", from, name), name, engineNames())
 }
 
-// openEngine gives an engine that can run, or says why it cannot and what to
-// do.
-func openEngine(ctx context.Context, e *env, name string) (runtime.Engine, error) {
-	if name == "embedded" {
-		return embedded.Engine{}, nil
-	}
-	f := usage("--engine docker: this version cannot run scenarios on Docker yet")
-	for _, line := range examine(ctx, e)[1].lines {
-		f.hint("%s", line)
-	}
-	return nil, f.hint("the embedded engine needs nothing: --engine embedded")
-}
-
-// checkSpeed wants a speed that engines and clocks can keep.
-func checkSpeed(speed float64) error {
-	if !(speed >= 0.1 && speed <= 100) {
-		return usage("--speed: got %g, want 0.1 to 100", speed)
-	}
-	return nil
-}
-
 // finding is what doctor found out about one thing.
 type finding struct {
 	name  string
 	ok    bool
 	lines []string
-}
-
-// kafkaVersion is the version that an engine runs or has the behaviour of.
-func kafkaVersion(engine runtime.Engine) string {
-	if engine.Name() == embedded.Name {
-		return embedded.KafkaVersion
-	}
-	return ""
 }
 
 // examine looks at each engine, in the order of engineNames, then at the
@@ -106,21 +75,31 @@ func examineDocker(ctx context.Context, e *env) finding {
 	defer cancel()
 	f := finding{name: "docker"}
 	s, err := docker.Ping(ctx, docker.Options{Getenv: e.getenv})
-	switch {
-	case errors.Is(err, docker.ErrUnreachable):
-		f.lines = append(f.lines, fmt.Sprintf("no Docker engine answers at %s (from %s)", s.Host, s.Source),
-			"start Docker, or set DOCKER_HOST, or choose a context: docker context use NAME")
-	case err != nil:
+	if err != nil {
 		f.lines = append(f.lines, err.Error())
-	default:
-		f.lines = append(f.lines, fmt.Sprintf("Docker Engine %s (API %s, %s) answers at %s", s.Version, s.API, s.System, s.Host))
-		if s.HasImage {
-			f.lines = append(f.lines, fmt.Sprintf("image %s is there", s.Image))
-		} else {
-			f.lines = append(f.lines, fmt.Sprintf("image %s is missing: docker pull %s", s.Image, s.Image))
-		}
+		fail := dockerHints(&failure{err: err}, err)
+		f.lines = append(f.lines, fail.hints...)
+		return f
 	}
-	f.lines = append(f.lines, "scenarios cannot run on Docker in this version; it comes with a later one")
+	f.lines = append(f.lines, fmt.Sprintf("Docker Engine %s (API %s, %s) answers at %s", s.Version, s.API, s.System, s.Host))
+	if len(s.Images) > 0 {
+		var names []string
+		for _, x := range s.Images {
+			names = append(names, x.Ref)
+		}
+		f.lines = append(f.lines, "images of Kafka: "+strings.Join(names, ", "))
+	}
+	if f.ok = s.HasImage; f.ok {
+		f.lines = append(f.lines, fmt.Sprintf("works: --engine docker runs scenarios on %s", s.Image))
+		return f
+	}
+	return f.needs(&docker.NoImageError{Version: "3.9.1"})
+}
+
+// needs adds what to type for an image that is missing.
+func (f finding) needs(err *docker.NoImageError) finding {
+	f.lines = append(f.lines, "there is no image of Kafka "+err.Version)
+	f.lines = append(f.lines, imageHints(err)...)
 	return f
 }
 

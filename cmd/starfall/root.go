@@ -59,8 +59,11 @@ table.`,
 		upCommand(e),
 		listCommand(e),
 		doctorCommand(e),
+		cleanCommand(e),
 		completionCommand(e),
 		versionCommand(e),
+		agentCommand(e),
+		janitorCommand(e),
 	)
 	return root
 }

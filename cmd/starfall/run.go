@@ -18,7 +18,6 @@ import (
 	"starfall/report"
 	"starfall/runtime"
 	"starfall/runtime/judge"
-	"starfall/runtime/kafka"
 	"starfall/runtime/record"
 )
 
@@ -66,7 +65,9 @@ winds the run down; the second takes everything down at once.`,
 	}
 	f.source.flags(cmd)
 	f.target.flags(cmd)
+	f.target.keepFlag(cmd)
 	fl := cmd.Flags()
+	fl.Float64Var(&f.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
 	fl.StringArrayVar(&f.sweeps, "sweep", nil, "run once for each value of a parameter: `name=a,b`, repeatable")
 	fl.IntVar(&f.repeat, "repeat", 1, "run each cell `n` times")
 	fl.BoolVar(&f.json, "json", false, "print the result as JSON instead of a table")
@@ -125,14 +126,11 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 
 // prepare does everything that can go wrong before anything starts: the
 // command line, every cell's plan, the engine, the folders.
-func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, runtime.Engine, error) {
+func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *driver, error) {
 	if f.repeat < 1 {
 		return nil, nil, usage("--repeat: got %d, want 1 or more", f.repeat)
 	}
-	if err := checkSpeed(f.speed); err != nil {
-		return nil, nil, err
-	}
-	name, err := engineName(e, f.engine)
+	name, err := f.resolve(cmd, e)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -172,14 +170,17 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, run
 			return nil, nil, err
 		}
 	}
-	engine, err := openEngine(cmd.Context(), e, name)
-	if err != nil {
-		return nil, nil, err
-	}
+	bare := f.bare(e, name)
+	var plans []*plan.Plan
 	for i, c := range cells {
-		if err := fits(e, path, c.plan, engine, f.speed, f.quiet || i > 0); err != nil {
+		if err := fits(e, path, c.plan, bare, f.speed, f.quiet || i > 0); err != nil {
 			return nil, nil, err
 		}
+		plans = append(plans, c.plan)
+	}
+	engine, err := f.open(cmd.Context(), e, name, plans, false)
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := f.folders(e, cells); err != nil {
 		return nil, nil, err
@@ -225,20 +226,21 @@ func (f *runFlags) folders(e *env, cells []cell) error {
 
 // runCell runs one cell and judges its recording. The result says as much as
 // is known, also beside an error.
-func (f *runFlags) runCell(ctx context.Context, e *env, engine runtime.Engine, c *cell, stop *interrupts) (report.Result, error) {
+func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts) (report.Result, error) {
 	progress := newProgress(e, f.quiet)
 	began := e.now()
 	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
-		Engine:    engine,
-		Connect:   kafka.Connect,
+		Engine:    engine.Engine,
+		Connect:   engine.connect,
 		Speed:     f.speed,
 		Folder:    c.folder,
 		Tool:      version(),
-		Kafka:     kafkaVersion(engine),
+		Kafka:     engine.kafka,
 		Progress:  progress.update,
 		Interrupt: stop.channel(),
 	})
 	progress.end()
+	engine.tellKept(e)
 	r := report.Result{
 		Scenario: c.plan.Name,
 		Params:   params(c.plan, c),
@@ -292,6 +294,7 @@ func (f *runFlags) tellCell(e *env, c *cell, err error) {
 	case strings.Contains(text, "no space left"), strings.Contains(text, "file too large"), strings.Contains(text, "disk quota"):
 		fail.hint("the disk is full: free some, or choose another folder with --out DIR")
 	}
+	dockerHints(fail, err)
 	if _, statErr := os.Stat(filepath.Join(c.folder, record.FileJournal)); statErr == nil {
 		fail.hint("what was recorded up to then is in %s", c.folder)
 	}

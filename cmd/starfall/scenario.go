@@ -23,7 +23,6 @@ import (
 	"starfall/interp/plan"
 	"starfall/report"
 	"starfall/runtime"
-	"starfall/runtime/embedded"
 	"starfall/runtime/kafka"
 	"starfall/scenarios"
 )
@@ -71,21 +70,6 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 		return nil, err
 	}
 	return interp.Load(path, o)
-}
-
-// target is where a plan is to run.
-type target struct {
-	engine string
-	speed  float64
-}
-
-func (t *target) flags(cmd *cobra.Command) {
-	fl := cmd.Flags()
-	fl.StringVar(&t.engine, "engine", "", "`engine` to run on: embedded or docker (default $STARFALL_ENGINE, else embedded)")
-	fl.Float64Var(&t.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
-	cmd.RegisterFlagCompletionFunc("engine", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return engineNames(), cobra.ShellCompDirectiveNoFileComp
-	})
 }
 
 // fits tells what a target makes of the plan of the scenario at path: an error
@@ -178,18 +162,16 @@ one.`,
 			if len(args) == 0 {
 				return usage("starfall check: no scenario given").hint("usage: starfall check FILE…")
 			}
-			if err := checkSpeed(t.speed); err != nil {
-				return err
-			}
-			name, err := engineName(e, t.engine)
+			name, err := t.resolve(cmd, e)
 			if err != nil {
 				return err
 			}
+			engine := t.bare(e, name)
 			failed := false
 			for _, path := range args {
 				p, err := s.load(cmd, e, path, nil, quiet)
-				if err == nil && name == embedded.Name {
-					err = fits(e, path, p, embedded.Engine{}, t.speed, quiet)
+				if err == nil {
+					err = fits(e, path, p, engine, t.speed, quiet)
 				}
 				if err != nil {
 					if tell(e.stderr, err) != exitOK {
@@ -210,6 +192,7 @@ one.`,
 	}
 	s.flags(cmd)
 	t.flags(cmd)
+	cmd.Flags().Float64Var(&t.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
 	cmd.Flags().BoolVar(&quiet, "quiet", false, "print mistakes only")
 	return cmd
 }

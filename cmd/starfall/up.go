@@ -13,14 +13,12 @@ import (
 	"starfall/interp/plan"
 	"starfall/report"
 	"starfall/runtime"
-	"starfall/runtime/kafka"
 )
 
 func upCommand(e *env) *cobra.Command {
 	var s source
-	var engineFlag string
+	var t target
 	var timeline, quiet bool
-	var speed float64
 	var port int
 	cmd := &cobra.Command{
 		Use:   "up FILE",
@@ -33,13 +31,10 @@ consumers stay away. With --timeline its events are played, once.`,
 		Args:              exactly(1, "one scenario"),
 		ValidArgsFunction: stars,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkSpeed(speed); err != nil {
-				return err
-			}
 			if port != 0 && (port < 1024 || port > 65000) {
 				return usage("--port: got %d, want 1024 to 65000", port)
 			}
-			name, err := engineName(e, engineFlag)
+			name, err := t.resolve(cmd, e)
 			if err != nil {
 				return err
 			}
@@ -47,7 +42,7 @@ consumers stay away. With --timeline its events are played, once.`,
 			if err != nil {
 				return err
 			}
-			engine, err := openEngine(cmd.Context(), e, name)
+			engine, err := t.open(cmd.Context(), e, name, []*plan.Plan{p}, true)
 			if err != nil {
 				return err
 			}
@@ -55,9 +50,9 @@ consumers stay away. With --timeline its events are played, once.`,
 			defer stop.close()
 			progress := newProgress(e, quiet)
 			err = runtime.Up(cmd.Context(), p, runtime.Options{
-				Engine:     engine,
-				Connect:    kafka.Connect,
-				Speed:      speed,
+				Engine:     engine.Engine,
+				Connect:    engine.connect,
+				Speed:      t.speed,
 				Progress:   progress.update,
 				Interrupt:  stop.channel(),
 				FixedPorts: port,
@@ -70,14 +65,16 @@ consumers stay away. With --timeline its events are played, once.`,
 				},
 			})
 			progress.end()
+			engine.tellKept(e)
 			return upError(err, port)
 		},
 	}
 	s.flags(cmd)
+	t.flags(cmd)
+	t.keepFlag(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&engineFlag, "engine", "", "`engine` to run on: embedded or docker (default $STARFALL_ENGINE, else embedded)")
 	fl.BoolVar(&timeline, "timeline", false, "play the scenario's events")
-	fl.Float64Var(&speed, "speed", 1, "how much faster than life the clusters run")
+	fl.Float64Var(&t.speed, "speed", 1, "how much faster than life the clusters run")
 	fl.IntVar(&port, "port", 0, "first port of the listeners; 0 lets the system choose")
 	fl.BoolVar(&quiet, "quiet", false, "print addresses only")
 	return cmd
@@ -108,7 +105,7 @@ func upError(err error, port int) error {
 	case errors.Is(err, runtime.ErrInterrupted):
 		return verdictCode(exitInterrupted)
 	}
-	f := &failure{code: exitEngine, err: err}
+	f := dockerHints(&failure{code: exitEngine, err: err}, err)
 	if port != 0 && strings.Contains(err.Error(), "in use") {
 		f.hint("choose another port: --port %d, or let the system choose: leave --port out", port+100)
 	}

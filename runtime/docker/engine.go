@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"starfall/interp/plan"
@@ -86,6 +87,27 @@ func refuseVersion(c *plan.Cluster, v release) []runtime.Refusal {
 		out = append(out, runtime.Refusal{Pos: c.Pos, Message: fmt.Sprintf("cluster %s: for parameter version: got %s, want 3.3 or newer", c.Name, v)})
 	}
 	return out
+}
+
+// Ready tells whether the Docker engine answers and has an image for every
+// cluster of a plan, before anything is started. It gives the version of Kafka
+// that would run, as far as names tell it.
+func (e Engine) Ready(ctx context.Context, p *plan.Plan) (version string, err error) {
+	h, err := open(ctx, e.Options)
+	if err != nil {
+		return "", err
+	}
+	defer h.api.Close()
+	for i := range p.Clusters {
+		info, err := h.imageOf(ctx, &p.Clusters[i], e.Image)
+		if err != nil {
+			return "", err
+		}
+		if _, tag, ok := strings.Cut(info.ref, ":"); ok && version == "" {
+			version = tag
+		}
+	}
+	return version, nil
 }
 
 // Up brings up the clusters of a plan and returns when every broker is

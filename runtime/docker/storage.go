@@ -34,6 +34,15 @@ func features(v release) (list []feature, ok bool) {
 		return []feature{{"metadata.version", 25}, {"group.version", 1}, {"transaction.version", 2}}, true
 	case v.before(4, 2):
 		return []feature{{"metadata.version", 27}, {"eligible.leader.replicas.version", 1}, {"group.version", 1}, {"transaction.version", 2}}, true
+	case v.before(4, 4):
+		level := int16(29)
+		if !v.before(4, 3) {
+			level = 30
+		}
+		return []feature{
+			{"metadata.version", level}, {"eligible.leader.replicas.version", 1}, {"group.version", 1},
+			{"share.version", 1}, {"streams.version", 1}, {"transaction.version", 2},
+		}, true
 	}
 	return nil, false
 }
