@@ -155,11 +155,16 @@ func TestInspect(t *testing.T) {
 
 // A frozen broker takes connections and never answers.
 func TestInspectFrozen(t *testing.T) {
-	b := start(t, scenario(), 1)
+	plan := scenario()
+	plan.Producers[0].Acks = "1"
+	b := start(t, plan, 1)
 	i := b.inspector()
 	b.agree(i, "before", nil)
 	victim := b.leader(0)
 	b.signal(victim, runtime.SignalPause)
+	p := b.producer(1)
+	defer p.Crash()
+	p.Begin(b.clock.Now(), 2000)
 	first := time.Now()
 	s, err := i.Inspect(b.ctx, "kafka")
 	if err != nil {
@@ -184,8 +189,60 @@ func TestInspectFrozen(t *testing.T) {
 	if got := times[looks/2]; got > peerPatience/5 {
 		t.Errorf("the next looks: half took over %v, want them not to wait for the frozen broker", got)
 	}
+	// What the frozen follower does not fetch is above the high-water mark.
+	b.sleep(300 * time.Millisecond)
+	p.Crash()
+	s = b.agree(i, "with a frozen follower", unknownOf(victim))
+	if !slices.ContainsFunc(s.Partitions, func(p runtime.PartitionState) bool { return p.End > p.HighWater && p.HighWater >= 0 }) {
+		t.Errorf("got %+v, want an end above a high-water mark", s.Partitions)
+	}
 	b.signal(victim, runtime.SignalResume)
 	b.agree(i, "after", nil)
+}
+
+// A controller that is cut off from the others takes itself for active, and its
+// broker's view stays behind; the inspector is on neither side.
+func TestInspectCut(t *testing.T) {
+	b := start(t, scenario(), 10)
+	i := b.inspector()
+	old := b.agree(i, "before", nil).Controllers[0]
+	var cut []runtime.Path
+	for id := range int32(3) {
+		if other := id + 1; other != old {
+			x, y := runtime.Endpoint{Node: runtime.NodeKey{Cluster: "kafka", ID: old}}, runtime.Endpoint{Node: runtime.NodeKey{Cluster: "kafka", ID: other}}
+			cut = append(cut, runtime.Path{From: x, To: y, Condition: plan.Condition{Cut: true}}, runtime.Path{From: y, To: x, Condition: plan.Condition{Cut: true}})
+		}
+	}
+	shape := func(paths []runtime.Path) {
+		t.Helper()
+		if p, err := b.world.(runtime.Network).Shape(b.ctx, paths); err != nil || !p.OK {
+			t.Fatalf("shape: got %+v, %v", p, err)
+		}
+	}
+	shape(cut)
+	// The engine gives the controllers in order of their ids.
+	newestFirst := func(s *runtime.State) {
+		if len(s.Controllers) == 2 && s.Controllers[0] == old {
+			slices.Reverse(s.Controllers)
+		}
+	}
+	var s runtime.State
+	for end := time.Now().Add(15 * time.Second); len(s.Nodes) != 2; {
+		if time.Now().After(end) {
+			t.Fatalf("got %+v, want the cut-off broker fenced", s.Nodes)
+		}
+		s = b.agree(i, "cut", newestFirst)
+	}
+	if len(s.Controllers) == 0 || s.Controllers[0] == old {
+		t.Errorf("controllers: got %v, want another than %d first", s.Controllers, old)
+	}
+	for _, x := range s.Partitions {
+		if x.Leader == old || x.Leader < 0 || x.End < 0 {
+			t.Errorf("got %+v, want another leader than %d, and its offsets", x, old)
+		}
+	}
+	shape(nil)
+	b.agree(i, "healed", newestFirst)
 }
 
 // A partition whose in-sync replicas are gone has no leader; an unclean election

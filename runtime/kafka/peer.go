@@ -48,7 +48,7 @@ type peer struct {
 
 	mu     sync.Mutex
 	busy   bool // an answer is owed
-	slow   bool // it was owed when the others had answered
+	slow   bool // the last one did not come, or not when the others came
 	closed bool
 	conn   net.Conn
 
@@ -76,23 +76,24 @@ func (p *peer) isSlow() bool {
 	return p.slow
 }
 
-// leave ends what take began. With an error the connection is gone.
+// leave ends what take began. With an error the connection is gone, and the next
+// one is not waited for: a broker that starts takes connections long before it
+// answers.
 func (p *peer) leave(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.busy = false
-	if err == nil {
-		p.slow = false
-	} else if p.conn != nil && !errors.Is(err, errUnasked) {
+	p.slow = err != nil && !errors.Is(err, errUnasked)
+	if p.slow && p.conn != nil {
 		p.conn.Close()
 		p.conn = nil
 	}
 }
 
-// abandon notes that nobody waits any longer.
+// abandon notes that nobody waits any longer for what is owed.
 func (p *peer) abandon() {
 	p.mu.Lock()
-	p.slow = p.busy
+	p.slow = p.slow || p.busy
 	p.mu.Unlock()
 }
 
