@@ -15,6 +15,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"starfall/interp/plan"
 )
@@ -275,6 +276,24 @@ func pingpong(t testing.TB, c net.Conn, wait time.Duration) (time.Duration, erro
 	var b [1]byte
 	_, err := c.Read(b[:])
 	return time.Since(begin), err
+}
+
+// unacked tells how many segments TCP has sent and not seen acknowledged.
+func unacked(t testing.TB, c *net.TCPConn) (n uint32) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ctl := raw.Control(func(fd uintptr) {
+		var info *unix.TCPInfo
+		if info, err = unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO); err == nil {
+			n = info.Unacked
+		}
+	}); ctl != nil || err != nil {
+		t.Fatal(ctl, err)
+	}
+	return n
 }
 
 // gsoMaxSegs is the setting of a host's interface.

@@ -31,6 +31,7 @@ const (
 
 	cmdBind    = 1      // NFQNL_CFG_CMD_BIND
 	copyPacket = 2      // NFQNL_COPY_PACKET
+	hookOut    = 3      // NF_INET_LOCAL_OUT
 	flagGSO    = 1 << 2 // NFQA_CFG_F_GSO
 
 	nlmsgError  = 2 // NLMSG_ERROR
@@ -158,6 +159,7 @@ func parsePacket(b []byte) (packet, error) {
 				return packet{}, fmt.Errorf("packet header: %w: %d bytes", errShort, len(value))
 			}
 			p.id, found = binary.BigEndian.Uint32(value), true
+			p.ends.out = value[6] == hookOut
 		case attrPayload:
 			payload = value
 		case attrCapLen:
@@ -172,8 +174,11 @@ func parsePacket(b []byte) (packet, error) {
 	}
 	p.size = max(length, len(payload))
 	if len(payload) >= ipv4HdrLen && payload[0]>>4 == 4 {
-		copy(p.ends.peer[:], payload[12:16])
-		copy(p.ends.local[:], payload[16:20])
+		source, dest := [4]byte(payload[12:16]), [4]byte(payload[16:20])
+		p.ends.local, p.ends.peer = dest, source
+		if p.ends.out {
+			p.ends.local, p.ends.peer = source, dest
+		}
 	}
 	return p, nil
 }

@@ -30,7 +30,7 @@ func be32(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 
 func TestParseMessage(t *testing.T) {
 	local, peer := [4]byte{10, 0, 0, 1}, [4]byte{10, 0, 0, 2}
-	both := ends{local, peer}
+	both := ends{local: local, peer: peer}
 	failed := binary.NativeEndian.AppendUint32(appendMessage(nil, 0, 0, 77, 0)[:nlmsgHdrLen], ^uint32(0)) // -1: EPERM
 	binary.NativeEndian.PutUint32(failed, uint32(len(failed)))
 	binary.NativeEndian.PutUint16(failed[4:], nlmsgError)
@@ -42,6 +42,7 @@ func TestParseMessage(t *testing.T) {
 		err  string
 	}{
 		{"packet", appendPacket(7, packetHdr(42), ipv4(peer, local), attribute{attrCapLen, be32(1500)}), packetOf(packet{both, 7, 42, 1500}), ""},
+		{"on its way out", appendPacket(7, attribute{attrPacketHdr, []byte{0, 0, 0, 42, 8, 0, hookOut}}, ipv4(local, peer)), packetOf(packet{ends{local, peer, true}, 7, 42, 20}), ""},
 		{"whole in the payload", appendPacket(7, packetHdr(42), ipv4(peer, local)), packetOf(packet{both, 7, 42, 20}), ""},
 		{"unknown attributes", appendPacket(7, attribute{99, []byte{1}}, packetHdr(42), attribute{15, be32(5)}, ipv4(peer, local)), packetOf(packet{both, 7, 42, 20}), ""},
 		{"nested bit", appendPacket(7, packetHdr(42), attribute{attrCapLen | 1<<15, be32(60)}), packetOf(packet{ends{}, 7, 42, 60}), ""},

@@ -184,11 +184,11 @@ func (n *Net) Apply(ctx context.Context, s State) (Report, error) {
 // kernel lets others past the queue.
 func (n *Net) apply(s State, single bool) error {
 	if n.delayer != nil {
-		if err := n.delayer.replace(incoming(s.Rules), s.Dark); err != nil {
+		if err := n.delayer.replace(conditions(s.Rules), s.Dark); err != nil {
 			return err
 		}
 	}
-	if err := n.table.apply(elements(s)); err != nil {
+	if err := n.table.apply(elements(s, n.delayer != nil)); err != nil {
 		return err
 	}
 	return n.segment(single)
@@ -212,19 +212,21 @@ func (n *Net) segment(single bool) error {
 	return nil
 }
 
-// incoming are the rules that the scheduler needs to know.
-func incoming(rules []Rule) map[ends]plan.Condition {
+// conditions are the rules as the scheduler needs to know them.
+func conditions(rules []Rule) map[ends]plan.Condition {
 	m := make(map[ends]plan.Condition, len(rules))
 	for _, r := range rules {
-		if !r.Out {
-			m[endsOf(r)] = r.Condition
+		c := r.Condition
+		if r.Out {
+			c = plan.Condition{Cut: cut(c)} // the rest is for the receiving end
 		}
+		m[endsOf(r)] = c
 	}
 	return m
 }
 
 func endsOf(r Rule) ends {
-	e := ends{peer: r.Peer.As4()}
+	e := ends{peer: r.Peer.As4(), out: r.Out}
 	if r.Local.IsValid() {
 		e.local = r.Local.As4()
 	}
@@ -248,7 +250,7 @@ func (n *Net) Counters(ctx context.Context) ([]Counter, error) {
 	counters := make([]Counter, 0, len(n.state.Rules))
 	for _, r := range n.state.Rules {
 		c := Counter{Rule: r}
-		for e := range elements(State{Rules: []Rule{r}}) {
+		for e := range elements(State{Rules: []Rule{r}}, n.delayer != nil) {
 			switch {
 			case e.in == mapLost || e.in == mapLostAny:
 				c.Dropped += counts[e]

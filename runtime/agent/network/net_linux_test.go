@@ -162,6 +162,7 @@ func TestHeal(t *testing.T) {
 		{"dark", func(*host) State { return State{Dark: true} }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			hosts := lan(t, 2)
 			a, b := hosts[0], hosts[1]
 			b.listen(port, echo)
@@ -173,6 +174,9 @@ func TestHeal(t *testing.T) {
 			apply(t, n, test.broken(b))
 			if _, err := pingpong(t, c, 500*time.Millisecond); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("while cut: got %v, want %v", err, os.ErrDeadlineExceeded)
+			}
+			if got := unacked(t, c); got == 0 && test.name != "dark" && n.Support().Delay == "" {
+				t.Errorf("while cut: got no segment that waits for an answer, want one: TCP must not learn of the drop")
 			}
 			apply(t, n, State{})
 			// TCP's timer has doubled to some 0.8 s.
@@ -407,7 +411,7 @@ func TestApplyRefuses(t *testing.T) {
 	if _, err := n.Apply(context.Background(), State{}); err == nil {
 		t.Errorf("deleting what is not there: got no error")
 	}
-	n.table.now = elements(n.state)
+	n.table.now = elements(n.state, n.delayer != nil)
 	if got := a.probe(none4, b, port); got != Silent {
 		t.Errorf("after refusals: got %s, want %s", got, Silent)
 	}

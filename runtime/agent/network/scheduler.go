@@ -43,9 +43,12 @@ const (
 	maxTotalPackets = 128 << 10
 )
 
-// ends are the addresses of a packet as its receiver sees them. As the key of a rule,
-// a local address of zeros is any.
-type ends struct{ local, peer [4]byte }
+// ends are the addresses of a packet as this host sees them, and its direction. As the
+// key of a rule, a local address of zeros is any.
+type ends struct {
+	local, peer [4]byte
+	out         bool
+}
 
 // packet is one that the kernel keeps and wants a verdict for.
 type packet struct {
@@ -102,7 +105,7 @@ func (s *scheduler) lane(e ends) *lane {
 	if l, ok := s.lanes[e]; ok {
 		return l
 	}
-	return s.lanes[ends{peer: e.peer}]
+	return s.lanes[ends{peer: e.peer, out: e.out}]
 }
 
 // arrive decides on a packet. It reports false when the packet has to wait.

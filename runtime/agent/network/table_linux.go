@@ -8,15 +8,19 @@ package network
 //	input:   loopback                    accept
 //	         @dark                       drop
 //	         not IPv4                    accept
-//	         saddr . daddr  @in          drop | goto a loss chain | goto slow | accept
+//	         saddr . daddr  @in          drop | goto a loss chain | goto queue | accept
 //	         saddr          @in_any      the same
-//	output:  likewise, saddr . daddr @out, daddr @out_any: drop | accept
+//	output:  likewise, saddr . daddr @out, daddr @out_any: goto queue | accept
 //	loss_N:  random mod 2³⁰ < N          goto lost
-//	loss_N_slow: the same, then          goto slow
+//	loss_N_queue: the same, then         goto queue
 //	lost:    saddr . daddr  @lost        drop, counted by rule
 //	         saddr          @lost_any    the same
 //	         drop
-//	slow:    queue
+//	queue:   to the scheduler, which drops what is cut
+//
+// What is cut on its way out goes to the scheduler, for a sender that learns of a drop
+// acts on it: TCP takes the segment for one not sent, and tries again at other times
+// than those for one that was lost. Where there is no queue it is dropped all the same.
 //
 // Each element counts the packets that met it.
 
@@ -57,7 +61,7 @@ const (
 	mapLostAny = "lost_any"
 )
 
-const chainSlow = "slow"
+const chainQueue = "queue"
 
 // element is a key of a map with its verdict: "drop", "accept", or the chain that a
 // packet goes to.
@@ -72,13 +76,14 @@ const (
 func lossChain(loss float64, slow bool) string {
 	name := fmt.Sprintf("loss_%d", max(1, int64(math.Round(loss*lossModulus))))
 	if slow {
-		name += "_slow"
+		name += "_queue"
 	}
 	return name
 }
 
-// elements are what rules are in the table: for each element the verdict.
-func elements(s State) map[element]string {
+// elements are what rules are in the table: for each element the verdict. With a
+// queue, packets on their way out are dropped there.
+func elements(s State, queue bool) map[element]string {
 	all := make(map[element]string, len(s.Rules))
 	for _, r := range s.Rules {
 		peer, local := r.Peer.As4(), [4]byte{}
@@ -100,6 +105,8 @@ func elements(s State) map[element]string {
 		}
 		c := r.Condition
 		switch {
+		case cut(c) && r.Out && queue:
+			all[in] = chainQueue
 		case cut(c):
 			all[in] = toDrop
 		case r.Out:
@@ -108,7 +115,7 @@ func elements(s State) map[element]string {
 			all[in] = lossChain(c.Loss, slow(c))
 			all[lost] = toDrop
 		case slow(c):
-			all[in] = chainSlow
+			all[in] = chainQueue
 		default:
 			all[in] = toAccept
 		}
@@ -192,9 +199,9 @@ func (t *table) build() error {
 	t.rule(lost, append(sourceDest(), t.verdict(mapLost))...)
 	t.rule(lost, append(source(), t.verdict(mapLostAny))...)
 	t.rule(lost, &expr.Verdict{Kind: expr.VerdictDrop})
-	slow := t.chain(chainSlow)
+	queue := t.chain(chainQueue)
 	if t.queue != nil {
-		t.rule(slow, t.queue)
+		t.rule(queue, t.queue)
 	}
 
 	for _, base := range []struct {
@@ -263,7 +270,7 @@ func lossRule(threshold uint32) []expr.Any {
 func lossChains(all map[element]string) map[string]bool {
 	names := map[string]bool{}
 	for _, to := range all {
-		if to != toDrop && to != toAccept && to != chainSlow {
+		if to != toDrop && to != toAccept && to != chainQueue {
 			names[to] = true
 		}
 	}
@@ -300,7 +307,7 @@ func (t *table) apply(wanted map[element]string) error {
 		c := t.chain(name)
 		t.rule(c, lossRule(threshold)...)
 		if name != fmt.Sprintf("loss_%d", threshold) {
-			t.rule(c, &expr.Verdict{Kind: expr.VerdictGoto, Chain: chainSlow})
+			t.rule(c, &expr.Verdict{Kind: expr.VerdictGoto, Chain: chainQueue})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.sets)) {
