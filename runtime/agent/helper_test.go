@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	if name == "" {
 		os.Exit(m.Run())
 	}
-	run := map[string]func() error{"agent": beAgent, "host": beHost, "listen": beListener, "threads": beThreads}[name]
+	run := map[string]func() error{"agent": beAgent, "host": beHost, "listen": beListener, "lock": beBroker, "threads": beThreads}[name]
 	if run == nil {
 		run = func() error { return fmt.Errorf("no role %q", name) }
 	}
@@ -113,6 +113,19 @@ func beListener() error {
 		return err
 	}
 	defer l.Close()
+	select {}
+}
+
+// beBroker locks a log dir as a broker does, and says so.
+func beBroker() error {
+	f, err := os.Create(os.Getenv("LOCK"))
+	if err != nil {
+		return err
+	}
+	if err := syscall.FcntlFlock(f.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK}); err != nil {
+		return err
+	}
+	fmt.Println("locked")
 	select {}
 }
 

@@ -407,3 +407,30 @@ func TestListens(t *testing.T) {
 		}
 	}
 }
+
+func TestDiscardWhileABrokerRuns(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, _ := connected(t)
+	dir, log := t.TempDir(), filepath.Join(t.TempDir(), "log")
+	now := time.Now()
+	path := partition(t, dir, "t-0", map[int64][]byte{0: batchOf(now, 0, 10, 0)})
+	if _, err := a.Start(t.Context(), Process{Name: "x", Args: []string{exe}, Log: log, Env: []string{role + "=lock", "LOCK=" + filepath.Join(dir, ".lock")}}); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "the lock is taken", func() bool { return lastLines(log, 1) == "locked" })
+	_, err = a.Discard(t.Context(), dir, Loss{})
+	if e := (*Error)(nil); !errors.As(err, &e) || e.Kind != KindInvalid || !strings.Contains(err.Error(), "runs on it") {
+		t.Errorf("got %v, want it refused", err)
+	}
+	if got, want := left(t, path), ".index .timeindex :161"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	signalled(t, a, "x", runtime.SignalKill)
+	got, err := a.Discard(t.Context(), dir, Loss{})
+	if err != nil || len(got) != 1 || got[0] != (Discarded{"t-0", 0, 161}) {
+		t.Errorf("got %v and %v, want all of t-0", got, err)
+	}
+}
