@@ -92,7 +92,7 @@ func (w *Writer) Feed(name string) *Feed {
 
 var errSealed = errors.New("the recording is closed")
 
-// Absorb takes the next payload, which is kept; through is the scenario time up
+// Absorb takes the next payload, which the caller may use again; through is the scenario time up
 // to which the part has now told everything. A payload that is damaged, or that
 // another feed's streams stand in, is refused: nothing of it is recorded, and
 // nothing more is taken from this feed.
@@ -127,7 +127,7 @@ func (f *Feed) Absorb(payload []byte, through time.Duration) error {
 	if p.size() > 0 {
 		f.held = append(f.held, p)
 	}
-	w.release()
+	w.cut() // samples stand in the block of what they are compared with
 	if len(w.pending) > wakeAt {
 		w.over.Store(true)
 		w.poke()

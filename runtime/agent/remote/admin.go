@@ -73,6 +73,20 @@ func (s *Session) Group(ctx context.Context, cluster, group string) (runtime.Gro
 	return g, err
 }
 
+// Inspect gives the state of a cluster as kafka.Inspector has it, there.
+func (s *Session) Inspect(ctx context.Context, cluster string) (runtime.State, error) {
+	var a adminArgs
+	if s.o.Controllers != nil {
+		var err error
+		if a.Control, err = s.o.Controllers(cluster); err != nil {
+			return runtime.State{}, err
+		}
+	}
+	var state runtime.State
+	err := s.admin(ctx, opInspect, cluster, a, &state)
+	return state, err
+}
+
 // Audit reads each partition of a topic to its end. The logs are written
 // inside, and are in the recording when Audit returns; log is not called.
 func (s *Session) Audit(ctx context.Context, cluster, topic string, end map[int32]int64, _ func(partition int32, logStart, highWater int64) *record.AuditLog) error {

@@ -44,7 +44,7 @@ type job struct {
 func (x *inside) answer(conn net.Conn) error {
 	ctx, cancel := context.WithCancelCause(x.ctx)
 	defer cancel(nil)
-	stop := context.AfterFunc(x.ctx, func() { conn.Close() })
+	stop := context.AfterFunc(x.ctx, func() { shut(conn) })
 	defer stop()
 	x.mu.Lock()
 	if x.ended {
@@ -71,7 +71,7 @@ func (x *inside) answer(conn net.Conn) error {
 			j.free()
 			conn.SetWriteDeadline(time.Now().Add(stuck))
 			if err := writeJSON(conn, frameAnswer, r); err != nil {
-				conn.Close() // the reader sees it
+				shut(conn) // the reader sees it
 			}
 		}
 	}()
@@ -85,7 +85,7 @@ func (x *inside) answer(conn net.Conn) error {
 		kind, body, b, err := readFrame(conn, buf)
 		buf = b
 		if err != nil {
-			return over(err)
+			return x.over(err)
 		}
 		switch kind {
 		case frameAsk:
@@ -121,11 +121,11 @@ func (x *inside) answer(conn net.Conn) error {
 }
 
 // over is nil for the ends of a stream that are in order.
-func over(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) {
+func (x *inside) over(err error) error {
+	if err == io.EOF || x.ctx.Err() != nil {
 		return nil
 	}
-	return err
+	return fmt.Errorf("clients: %w", err)
 }
 
 // release crashes a member whose stream is over.
@@ -178,6 +178,9 @@ func (x *inside) carryOut(j *job, l *life) (any, error) {
 	}
 	x.mu.Lock()
 	x.bootstrap[a.Cluster] = a.Bootstrap
+	if j.Op == opInspect {
+		x.controllers[a.Cluster] = a.Control
+	}
 	x.mu.Unlock()
 	c := x.control()
 	switch j.Op {
@@ -196,6 +199,8 @@ func (x *inside) carryOut(j *job, l *life) (any, error) {
 		return x.proof(c.Restore(j.ctx, a.Cluster, a.Target, a.Values))
 	case opGroup:
 		return given(c.Group(j.ctx, a.Cluster, a.Group))
+	case opInspect:
+		return given(x.inspector.Inspect(j.ctx, a.Cluster))
 	case opAudit:
 		if x.part == nil {
 			return nil, errNoRecord

@@ -38,7 +38,7 @@ func (s *Session) exchange(ctx context.Context) (*exchange, error) {
 		return nil, s.fail(err)
 	}
 	x := &exchange{s: s, conn: conn, waiting: map[uint64]chan reply{}}
-	stop := context.AfterFunc(s.ctx, func() { conn.Close() })
+	stop := context.AfterFunc(s.ctx, func() { shut(conn) })
 	go func() {
 		defer stop()
 		x.read()
@@ -51,7 +51,7 @@ func (x *exchange) close() {
 	x.mu.Lock()
 	x.closed = true
 	x.mu.Unlock()
-	x.conn.Close()
+	shut(x.conn)
 }
 
 // read takes answers until the stream ends. It does not end by itself while all

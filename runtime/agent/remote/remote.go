@@ -30,6 +30,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"time"
 
@@ -90,6 +91,8 @@ type opening struct {
 	Seed   int64           `json:"seed,omitempty"`
 	Speed  float64         `json:"speed,omitempty"`
 	Record bool            `json:"record,omitempty"`
+	// Controllers: they are named in each question for a cluster's state.
+	Controllers bool `json:"controllers,omitempty"`
 }
 
 // request asks for something to be done.
@@ -131,6 +134,7 @@ const (
 	opRestore     = "restore"     // adminArgs: proof
 	opAudit       = "audit"       // adminArgs
 	opGroup       = "group"       // adminArgs: runtime.Group
+	opInspect     = "inspect"     // adminArgs: runtime.State
 )
 
 type producerArgs struct {
@@ -160,7 +164,8 @@ type beginArgs struct {
 
 type adminArgs struct {
 	Cluster   string             `json:"cluster"`
-	Bootstrap []string           `json:"bootstrap"` // from the control side
+	Bootstrap []string           `json:"bootstrap"`         // from the control side
+	Control   []string           `json:"control,omitempty"` // the controllers, of inspect
 	Topics    []plan.Topic       `json:"topics,omitempty"`
 	Action    *plan.Action       `json:"action,omitempty"`
 	Group     string             `json:"group,omitempty"`
@@ -177,6 +182,13 @@ type proof struct {
 	At    *time.Duration   `json:"at,omitempty"` // since the session began inside
 	Text  string           `json:"text,omitempty"`
 	Wrote *runtime.Written `json:"wrote,omitempty"`
+}
+
+// shut closes a stream and lets what waits on it return: a multiplexer's may
+// close the way out only and go on reading.
+func shut(c net.Conn) {
+	c.Close()
+	c.SetDeadline(time.Unix(1, 0))
 }
 
 // writeFrame writes one frame in one Write.

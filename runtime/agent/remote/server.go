@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -42,7 +43,7 @@ type Server struct {
 // crashes the members that still run.
 func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { shut(conn) })
 	defer stop()
 	conn.SetReadDeadline(time.Now().Add(stuck))
 	var o opening
@@ -102,25 +103,28 @@ func (s *Server) session(ctx context.Context, conn net.Conn, o *opening) error {
 	if err := writeJSON(conn, frameReady, reply{}); err != nil {
 		return err
 	}
-	left := make(chan error, 1)
 	go func() {
 		kind, _, _, err := readFrame(conn, nil)
-		if err == nil && kind != frameLeave {
-			err = fmt.Errorf("frame: got kind %d, want %d", kind, frameLeave)
+		switch {
+		case err != nil:
+			x.cancel(fmt.Errorf("clients: the run is gone: %w", err))
+		case kind != frameLeave:
+			x.cancel(fmt.Errorf("clients: session: got a frame of kind %d, want %d", kind, frameLeave))
+		default:
+			x.cancel(errLeft)
 		}
-		left <- err
-		x.cancel(errLeft)
 	}()
-	x.feed()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		x.feed(stop)
+	}()
+	<-x.ctx.Done()
 	x.end()
-	conn.SetWriteDeadline(time.Now().Add(stuck))
-	select {
-	case err = <-left:
-	default:
-		err = context.Cause(x.ctx) // the feed could not be written
-	}
-	if err != nil {
-		return fmt.Errorf("clients: session: %w", err)
+	close(stop)
+	<-stopped
+	if err := context.Cause(x.ctx); err != errLeft {
+		return err
 	}
 	if _, err := x.cut(0); err != nil {
 		return fmt.Errorf("clients: last cut: %w", err)
@@ -128,7 +132,7 @@ func (s *Server) session(ctx context.Context, conn net.Conn, o *opening) error {
 	return writeFrame(conn, frameGone)
 }
 
-// errLeft is why the contexts of a session end.
+// errLeft is why the contexts of a session end in order.
 var errLeft = errors.New("the run has left")
 
 // inside is one session.
@@ -142,6 +146,8 @@ type inside struct {
 	part   *record.Writer // nil: nothing is recorded, there are no members
 	load   kafka.Load
 
+	inspector kafka.Inspector
+
 	cutting sync.Mutex // guards what follows
 	cuts    uint64
 	through time.Duration
@@ -151,12 +157,13 @@ type inside struct {
 	lines   []string
 	dropped int
 
-	mu        sync.Mutex // guards what follows
-	bootstrap map[string][]string
-	locals    map[memberKey]netip.Addr
-	running   map[*life]bool
-	ended     bool
-	working   sync.WaitGroup // streams of members
+	mu          sync.Mutex          // guards what follows
+	bootstrap   map[string][]string // by cluster
+	controllers map[string][]string
+	locals      map[memberKey]netip.Addr
+	running     map[*life]bool
+	ended       bool
+	working     sync.WaitGroup // streams of requests
 }
 
 type memberKey struct {
@@ -171,28 +178,39 @@ func newInside(ctx context.Context, conn net.Conn, o *opening) (*inside, error) 
 	}
 	x := &inside{
 		conn: conn, plan: p, clock: newClock(o.Speed),
-		bootstrap: map[string][]string{}, locals: map[memberKey]netip.Addr{}, running: map[*life]bool{},
+		bootstrap: map[string][]string{}, controllers: map[string][]string{}, locals: map[memberKey]netip.Addr{}, running: map[*life]bool{},
 	}
 	x.ctx, x.cancel = context.WithCancelCause(ctx)
 	x.env = runtime.Env{Run: o.Run, RunID: o.RunID, Seed: o.Seed, Speed: o.Speed, Clock: x.clock, Log: x.line}
 	x.load.From = x.local
+	x.inspector.Brokers = x.brokers
+	if o.Controllers {
+		x.inspector.Controllers = func(cluster string) ([]string, error) {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.controllers[cluster], nil
+		}
+	}
 	if o.Record {
 		x.part = record.NewPart(p, o.Info)
 	}
 	return x, nil
 }
 
-// control does admin and audits, over the brokers that were named last.
+// control does admin and audits.
 func (x *inside) control() *kafka.Control {
-	return &kafka.Control{Plan: x.plan, RunID: x.env.RunID, Speed: x.env.Speed, Bootstrap: func(cluster string) ([]string, error) {
-		x.mu.Lock()
-		defer x.mu.Unlock()
-		b := x.bootstrap[cluster]
-		if len(b) == 0 {
-			return nil, fmt.Errorf("cluster %s: no bootstrap address", cluster)
-		}
-		return append([]string(nil), b...), nil
-	}}
+	return &kafka.Control{Plan: x.plan, RunID: x.env.RunID, Speed: x.env.Speed, Bootstrap: x.brokers}
+}
+
+// brokers are those that were named last.
+func (x *inside) brokers(cluster string) ([]string, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b := x.bootstrap[cluster]
+	if len(b) == 0 {
+		return nil, fmt.Errorf("cluster %s: no bootstrap address", cluster)
+	}
+	return slices.Clone(b), nil
 }
 
 func (x *inside) local(client string, member int) netip.Addr {
@@ -215,8 +233,8 @@ func (x *inside) line(text string) {
 	x.lines = append(x.lines, text)
 }
 
-// feed sends cuts until the session ends.
-func (x *inside) feed() {
+// feed sends cuts until it is stopped, also while the session is ending.
+func (x *inside) feed(stop <-chan struct{}) {
 	step := time.Duration(float64(cutEvery) * x.clock.speed)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -225,7 +243,7 @@ func (x *inside) feed() {
 		timer.Reset(wait)
 		select {
 		case <-timer.C:
-		case <-x.ctx.Done():
+		case <-stop:
 			return
 		}
 		if _, err := x.cut(at); err != nil {
@@ -281,6 +299,7 @@ func (x *inside) end() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		x.inspector.Close()
 		crashes.Wait()
 		x.working.Wait()
 	}()
@@ -295,14 +314,14 @@ func (x *inside) end() {
 
 // tell answers with the time inside and takes in when scenario time is zero.
 func (x *inside) tell(conn net.Conn) error {
-	stop := context.AfterFunc(x.ctx, func() { conn.Close() })
+	stop := context.AfterFunc(x.ctx, func() { shut(conn) })
 	defer stop()
 	var buf []byte
 	for {
 		kind, body, b, err := readFrame(conn, buf)
 		buf = b
 		if err != nil {
-			return over(err)
+			return x.over(err)
 		}
 		switch kind {
 		case framePing:

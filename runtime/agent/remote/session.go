@@ -25,8 +25,8 @@ type Options struct {
 	// Open opens a stream to the other side, where Server.Serve gets it.
 	Open func(ctx context.Context) (net.Conn, error)
 	Plan *plan.Plan
-	// Env is the run's. Its Clock must have the power runtime.Zeroed; lines
-	// from the other side go to its Log.
+	// Env is the run's. Lines from the other side go to its Log. Its Clock must
+	// have the power runtime.Zeroed; without Record there may be none.
 	Env runtime.Env
 	// Record takes in what the clients record; nil: there are no members and no
 	// audits, as in runtime.Up.
@@ -35,6 +35,9 @@ type Options struct {
 	// from the other side. It is asked for each call. nil: the session is for
 	// load only.
 	Bootstrap func(cluster string) ([]string, error)
+	// Controllers is as of kafka.Inspector, from the other side; nil: the
+	// brokers are asked.
+	Controllers func(cluster string) ([]string, error)
 	// From gives the address, there, from which a member makes its connections;
 	// nil, or the zero address: any.
 	From func(client string, member int) netip.Addr
@@ -51,7 +54,7 @@ func (o *Options) validate() error {
 	if o.Env.Log == nil {
 		errs = append(errs, errors.New("options: Env.Log is not set"))
 	}
-	if _, ok := o.Env.Clock.(runtime.Zeroed); !ok {
+	if _, ok := o.Env.Clock.(runtime.Zeroed); !ok && (o.Record != nil || o.Env.Clock != nil) {
 		errs = append(errs, fmt.Errorf("options: for Env.Clock: %T does not tell when its zero is", o.Env.Clock))
 	}
 	return errors.Join(errs...)
@@ -137,7 +140,8 @@ func (s *Session) start(ctx context.Context) error {
 		return err
 	}
 	e := s.o.Env
-	open := opening{Plan: canonical, Run: e.Run, RunID: e.RunID, Seed: e.Seed, Speed: e.Speed, Record: s.o.Record != nil}
+	open := opening{Plan: canonical, Run: e.Run, RunID: e.RunID, Seed: e.Seed, Speed: e.Speed, Record: s.o.Record != nil,
+		Controllers: s.o.Controllers != nil}
 	if s.o.Record != nil {
 		open.Info = s.o.Record.Info()
 	}
@@ -169,7 +173,9 @@ func (s *Session) start(ctx context.Context) error {
 	}
 	s.wait.Go(s.take)
 	s.wait.Go(s.again)
-	s.wait.Go(s.awaitZero)
+	if e.Clock != nil {
+		s.wait.Go(s.awaitZero)
+	}
 	return nil
 }
 
@@ -246,7 +252,7 @@ func (s *Session) finish(err error) {
 	s.cancel(err)
 	for _, c := range []net.Conn{s.first, s.times} {
 		if c != nil {
-			c.Close()
+			shut(c)
 		}
 	}
 	if s.feed != nil {
