@@ -90,7 +90,8 @@ func Serve(ctx context.Context, rw io.ReadWriter, out io.Writer, o Options) erro
 		go session.Close()
 		return nil
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) {
+	// A host that goes closes both directions; either may be seen first.
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, yamux.ErrSessionShutdown) {
 		return nil
 	}
 	return fmt.Errorf("agent: the connection broke: %w", err)
