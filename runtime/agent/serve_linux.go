@@ -32,7 +32,10 @@ func Serve(ctx context.Context, rw io.ReadWriter, out io.Writer, o Options) erro
 		o.Hello = 60 * time.Second
 	}
 	// A write to a host that is gone must not end an agent that was told to stay.
-	signal.Ignore(syscall.SIGPIPE)
+	// Ignored, the signal would be so in everything that is started, too.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	if os.Getpid() == 1 {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
@@ -67,15 +70,18 @@ func Serve(ctx context.Context, rw io.ReadWriter, out io.Writer, o Options) erro
 	if err != nil {
 		return fmt.Errorf("agent: %w", err)
 	}
+	calls, hangUp := context.WithCancel(ctx)
+	defer hangUp()
 	ended := make(chan error, 1)
 	go func() {
 		for {
 			stream, err := session.AcceptStream()
 			if err != nil {
+				hangUp()
 				ended <- err
 				return
 			}
-			go s.serve(ctx, stream)
+			go s.serve(calls, stream)
 		}
 	}()
 	select {
