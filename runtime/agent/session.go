@@ -51,13 +51,18 @@ type hello struct {
 	Error    string `json:"error,omitempty"` // why the agent will not talk
 }
 
-// Build identifies this program: its module version, or the revision that a
-// checkout was built from. The host and the agent must have the same.
+// Build identifies this program, as BuildOf does.
 func Build() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
+	return BuildOf(info)
+}
+
+// BuildOf identifies a program: its module version, and the revision that a
+// checkout was built from. The host and the agent must have the same.
+func BuildOf(info *debug.BuildInfo) string {
 	build := info.Main.Version
 	if build == "" {
 		build = "(devel)"
