@@ -13,8 +13,6 @@ import (
 	"os/exec"
 	"sync"
 	"time"
-
-	"github.com/docker/docker/api/types/filters"
 )
 
 // dismissal is what the janitor is told when there is nothing to do for it.
@@ -78,7 +76,7 @@ func Tidy(ctx context.Context, o Options, run string, in io.Reader) error {
 		return err
 	}
 	defer h.api.Close()
-	f := filters.NewArgs(filters.Arg("label", labelRun+"="+run))
+	f := labelIs(run)
 	for until := time.Now().Add(tidyFor); ; {
 		var all []Remains
 		if all, err = h.remains(ctx, f); err == nil {

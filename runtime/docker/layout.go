@@ -127,16 +127,22 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	return out
 }
 
-// command starts a node's server. The class path is put together by the shell,
-// in the order of names, as Kafka's own scripts and the class-data archive have
-// it. options are for the JVM and hold no blanks.
+// classPath is the shell's part of starting a JVM: it puts the class path
+// together as the class-data archive was made with, which is in the order of
+// names, and finds java.
+const classPath = `if [ -f ` + dirKafka + `/cds/classpath ]; then cp=$(cat ` + dirKafka + `/cds/classpath); else
+LC_ALL=C; export LC_ALL
+cp=
+for jar in ` + dirKafka + `/libs/*.jar; do cp="$cp${cp:+:}$jar"; done
+fi
+PATH="${JAVA_HOME:+$JAVA_HOME/bin:}$PATH"
+`
+
+// command starts a node's server with options for the JVM.
 func (n node) command(options []string) []string {
 	main := "kafka.Kafka"
 	if n.Role == plan.RoleZooKeeper {
 		main = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 	}
-	return append([]string{"sh", "-c", `cp=
-for jar in ` + dirKafka + `/libs/*; do cp="$cp${cp:+:}$jar"; done
-PATH="${JAVA_HOME:+$JAVA_HOME/bin:}$PATH"
-exec java "$@" -cp "$cp" ` + main + ` ` + pathConfig, "starfall"}, options...)
+	return append([]string{"sh", "-c", classPath + `exec java "$@" -cp "$cp" ` + main + ` ` + pathConfig, "starfall"}, options...)
 }

@@ -129,7 +129,7 @@ func BuildProgram(ctx context.Context, exe, system string) (string, error) {
 	}
 	next.Close()
 	defer os.Remove(next.Name())
-	cmd := exec.CommandContext(ctx, tool, "build", "-trimpath", "-ldflags=-s -w", "-o", next.Name(), command)
+	cmd := exec.CommandContext(ctx, tool, "build", "-ldflags=-s -w", "-o", next.Name(), command)
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {

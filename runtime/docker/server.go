@@ -47,9 +47,10 @@ func versionIn(ctx context.Context, b *box) (release, error) {
 	return release{}, fmt.Errorf("docker: container %s: the image has no kafka-clients in %s/libs", b.name, dirKafka)
 }
 
-// archiveIn finds the class-data archive of an image for a server, "" for none.
+// archiveIn finds the class-data archive of an image for a server, "" for none:
+// that of images/kafka, or that of the Apache project's image.
 func archiveIn(ctx context.Context, b *box, n node) string {
-	names := []string{dirKafka + "/cds/kafka.jsa", dirKafka + "/kafka.jsa"}
+	names := []string{dirKafka + "/cds/broker.jsa", dirKafka + "/kafka.jsa"}
 	if n.Role == plan.RoleZooKeeper {
 		names = []string{dirKafka + "/cds/zookeeper.jsa"}
 	}
@@ -147,10 +148,7 @@ func (w *world) startProcess(ctx context.Context, s *server) error {
 // are not known here.
 func (w *world) format(ctx context.Context, s *server) error {
 	const name = "format"
-	args := []string{"sh", "-c", `cp=
-for jar in ` + dirKafka + `/libs/*; do cp="$cp${cp:+:}$jar"; done
-PATH="${JAVA_HOME:+$JAVA_HOME/bin:}$PATH"
-exec java -Xmx256m -XX:TieredStopAtLevel=1 "$1" -cp "$cp" kafka.tools.StorageTool format -t "$2" -c ` + pathConfig,
+	args := []string{"sh", "-c", classPath + `exec java -Xmx256m -XX:TieredStopAtLevel=1 "$1" -cp "$cp" kafka.tools.StorageTool format -t "$2" -c ` + pathConfig,
 		"starfall", logOption(s.version), w.clusterID(s.cluster.Name)}
 	if _, err := s.box.agent.Start(ctx, agent.Process{Name: name, Args: args, Dir: dirWork, Log: dirWork + "/format.log"}); err != nil {
 		return fmt.Errorf("docker: %s: format: %w", s.label, err)

@@ -118,7 +118,7 @@ func silenceOr(want network.Answer) time.Duration {
 
 // probe dials a node's port from the control container.
 func (w *world) probe(ctx context.Context, s *server, wait time.Duration) (network.Outcome, error) {
-	out, err := w.control.agent.Reach(ctx, []network.Probe{{Peer: netip.AddrPortFrom(s.box.addr, s.port()), Wait: wait}})
+	out, err := w.control.agent.Reach(ctx, []network.Probe{{Peer: addrPort(s), Wait: wait}})
 	if err != nil {
 		return network.Outcome{}, err
 	}
@@ -127,6 +127,9 @@ func (w *world) probe(ctx context.Context, s *server, wait time.Duration) (netwo
 	}
 	return out[0], nil
 }
+
+// addrPort is where a node answers.
+func addrPort(s *server) netip.AddrPort { return netip.AddrPortFrom(s.box.addr, s.port()) }
 
 // powerOff makes a node's host vanish. Packets stop first, so that no reset and
 // no farewell leaves.

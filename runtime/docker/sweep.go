@@ -141,6 +141,11 @@ func (h host) remains(ctx context.Context, f filters.Args) ([]Remains, error) {
 	return out, nil
 }
 
+// labelIs finds what belongs to one run.
+func labelIs(run string) filters.Args {
+	return filters.NewArgs(filters.Arg("label", labelRun+"="+run))
+}
+
 // removeAll removes what there is of a run.
 func (h host) removeAll(ctx context.Context, r Remains) error {
 	var gone group

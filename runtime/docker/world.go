@@ -72,8 +72,7 @@ type server struct {
 	node
 	box     *box
 	version release
-	storage map[string][]byte // files of an empty log dir; nil: the format tool writes them
-	dark    bool              // guarded by world.shaping
+	dark    bool // guarded by world.shaping
 }
 
 func (w *world) server(key runtime.NodeKey) (*server, error) {
