@@ -5,6 +5,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -45,7 +46,10 @@ func spawn(t testing.TB) *host {
 			f()
 		}
 	}()
-	if err := <-ready; err != nil {
+	switch err := <-ready; {
+	case errors.Is(err, os.ErrPermission):
+		t.Skipf("needs CAP_SYS_ADMIN, to make network namespaces: %v", err)
+	case err != nil:
 		t.Fatalf("namespace: %v", err)
 	}
 	t.Cleanup(func() {
@@ -228,10 +232,18 @@ func (h *host) reach(probes ...Probe) []Outcome {
 	return o
 }
 
-// probe gives the answer of one peer's port.
-func (h *host) probe(local netip.Addr, peer *host, port int) Answer {
+// probe gives the answer of one peer's port. It is patient but where silence is wanted.
+func (h *host) probe(local netip.Addr, peer *host, port int, want Answer) Answer {
 	h.t.Helper()
-	return h.reach(Probe{Local: local, Peer: netip.AddrPortFrom(peer.addr, uint16(port)), Wait: 300 * time.Millisecond})[0].Answer
+	return h.reach(Probe{Local: local, Peer: netip.AddrPortFrom(peer.addr, uint16(port)), Wait: patience(want != Silent)})[0].Answer
+}
+
+// patience is how long to wait for what is to come, or is not.
+func patience(comes bool) time.Duration {
+	if comes {
+		return 10 * time.Second
+	}
+	return 300 * time.Millisecond
 }
 
 // udp opens a UDP socket.

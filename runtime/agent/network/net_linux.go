@@ -308,9 +308,9 @@ func (n *Net) Close() error {
 		return n.closeErr
 	}
 	n.closed = true
-	errs := []error{n.segment(false)}
+	errs := []error{n.apply(State{}, false)}
 	if n.delayer != nil {
-		errs = append(errs, n.delayer.replace(nil, false))
+		errs = append(errs, n.delayer.replace(nil, false)) // for packets that came meanwhile
 	}
 	errs = append(errs, n.table.close())
 	if n.delayer != nil {

