@@ -488,14 +488,12 @@ func reassignment(t *sarama.TopicMetadata, brokers []int32, a plan.Action) ([][]
 }
 
 // send writes one record by hand, once: an attempt whose answer does not come is
-// an error, as a second one might write it twice.
+// an error, as a second one might write it twice. As long as no broker was handed
+// the record it is tried again: a dead leader's address refuses connections until
+// there is another leader.
 func (c *Control) send(ctx context.Context, cluster, topic, value, key string) (runtime.Proof, error) {
 	var proof runtime.Proof
-	tried := false
 	err := c.do(ctx, cluster, func(client sarama.Client, _ sarama.ClusterAdmin) error {
-		if tried {
-			return fmt.Errorf("nobody knows whether it was written: %w", sarama.ErrInvalidRequest)
-		}
 		p, err := sarama.NewSyncProducerFromClient(client)
 		if err != nil {
 			return passing{err}
@@ -507,9 +505,14 @@ func (c *Control) send(ctx context.Context, cluster, topic, value, key string) (
 		}
 		partition, offset, err := p.SendMessage(m)
 		if err != nil {
+			if d, ok := client.Config().Net.Proxy.Dialer.(*dialer); ok && d.produced.Load() == 0 {
+				return passing{err}
+			}
 			var k sarama.KError
-			tried = !errors.As(err, &k) || judgeError(err) != definite && k != sarama.ErrNotLeaderForPartition &&
-				k != sarama.ErrLeaderNotAvailable && k != sarama.ErrNotEnoughReplicas && k != sarama.ErrUnknownTopicOrPartition
+			if !errors.As(err, &k) || judgeError(err) != definite && k != sarama.ErrNotLeaderForPartition &&
+				k != sarama.ErrLeaderNotAvailable && k != sarama.ErrNotEnoughReplicas && k != sarama.ErrUnknownTopicOrPartition {
+				return final{fmt.Errorf("nobody knows whether it was written: %w", err)}
+			}
 			return err
 		}
 		proof = proved("%s/%d at offset %d", topic, partition, offset)

@@ -147,3 +147,77 @@ func TestAdminErrors(t *testing.T) {
 		t.Error("resize without brokers: got no error, want one when the context ends")
 	}
 }
+
+// A record for a partition whose leader has just died goes to the next one: the
+// dead one's address refuses connections, so nobody was handed the record.
+func TestSendToDeadLeader(t *testing.T) {
+	p := scenario()
+	p.Topics[0].Partitions, p.Topics[0].MinInsync = 1, 1
+	b := start(t, p, 10)
+	victim := b.leader(0)
+	b.signal(victim, runtime.SignalKill)
+	sent := b.do(plan.Action{Verb: plan.Send, Targets: topicRef(), Text: "hello"})
+	if sent.Wrote == nil || sent.Wrote.Offset != 0 {
+		t.Errorf("send: got %+v, want offset 0", sent.Wrote)
+	}
+	if now := b.leader(0); now == victim {
+		t.Errorf("leader: got %d still, want another", now)
+	}
+}
+
+// What a frozen leader was handed may be written later: no second attempt, and
+// the error says why.
+func TestSendInDoubt(t *testing.T) {
+	p := scenario()
+	p.Topics[0].Partitions, p.Topics[0].Replicas, p.Topics[0].MinInsync = 1, 2, 2
+	p.Topics[0].Placement = map[int][]int32{0: {1, 2}}
+	b := start(t, p, 1)
+	b.signal(2, runtime.SignalPause) // the leader appends, and waits for the follower
+	ctx, cancel := context.WithTimeout(b.ctx, time.Second)
+	defer cancel()
+	_, err := b.control.Do(ctx, "kafka", plan.Action{Verb: plan.Send, Targets: topicRef(), Text: "hello"})
+	if err == nil || !strings.Contains(err.Error(), "nobody knows whether it was written: ") {
+		t.Errorf("send: got %v, want that nobody knows", err)
+	}
+	b.signal(2, runtime.SignalResume)
+	for end := time.Now().Add(10 * time.Second); b.ends()[0] != 1; {
+		if time.Now().After(end) {
+			t.Fatalf("end: got %d, want the one record", b.ends()[0])
+		}
+		b.sleep(20 * time.Millisecond)
+	}
+}
+
+// A frozen broker takes connections and never answers: questions go to others.
+func TestControlFrozen(t *testing.T) {
+	b := start(t, scenario(), 1)
+	coordinator, err := b.control.Coordinator(b.ctx, "kafka", "billing")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := b.world.Inspect(b.ctx, "kafka")
+	if err != nil {
+		t.Fatal(err)
+	}
+	victim := int32(1)
+	for victim == coordinator || victim == s.Controllers[0] {
+		victim++
+	}
+	b.signal(victim, runtime.SignalPause)
+	for n := range 8 { // whom sarama asks first is a matter of chance
+		at := time.Now()
+		id, err := b.control.Coordinator(b.ctx, "kafka", "billing")
+		if err != nil || id != coordinator {
+			t.Errorf("coordinator: got %d, %v, want %d", id, err, coordinator)
+		}
+		if _, err := b.control.Group(b.ctx, "kafka", "billing"); err != nil {
+			t.Errorf("group: %v", err)
+		}
+		if _, err := b.control.Configs(b.ctx, "kafka", topicRef()[0], []string{"retention.ms"}); err != nil {
+			t.Errorf("configs: %v", err)
+		}
+		if took := time.Since(at); took > 5*time.Second {
+			t.Fatalf("round %d: took %v, want answers of the others at once", n, took)
+		}
+	}
+}

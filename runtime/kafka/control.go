@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -76,6 +75,11 @@ type passing struct{ error }
 
 func (p passing) Unwrap() error { return p.error }
 
+// final is an error after which there must be no other attempt.
+type final struct{ error }
+
+func (f final) Unwrap() error { return f.error }
+
 // do runs f with a client and an admin until it succeeds, its error is not one
 // of connections or elections, or ctx ends. f may be run several times, so it
 // looks first whether there is anything left to do.
@@ -84,8 +88,11 @@ func (c *Control) do(ctx context.Context, cluster string, f func(sarama.Client, 
 	for {
 		err := c.attempt(ctx, set, cluster, f)
 		var pass passing
+		var last final
 		var k sarama.KError
 		switch {
+		case errors.As(err, &last):
+			return last.error
 		case err == nil || ctx.Err() != nil:
 		case errors.As(err, &pass):
 		case errors.As(err, &k) && !passes(k):
@@ -121,7 +128,10 @@ func (c *Control) attempt(ctx context.Context, set settings, cluster string, f f
 	if err != nil {
 		return err
 	}
-	rand.Shuffle(len(seeds), func(i, j int) { seeds[i], seeds[j] = seeds[j], seeds[i] })
+	quick := awake(ctx, seeds)
+	if len(quick) > 0 {
+		seeds = quick
+	}
 	d := set.dialer()
 	defer d.close(true)
 	stop := context.AfterFunc(ctx, func() { d.close(true) })
@@ -136,11 +146,12 @@ func (c *Control) attempt(ctx context.Context, set settings, cluster string, f f
 	conf.Producer.Return.Successes = true
 	conf.Producer.Retry.Max = 0 // an attempt in doubt is not repeated: see send
 	conf.Producer.Timeout = set.wall(set.requestTimeout)
-	client, err := sarama.NewClient(seeds, conf)
+	made, err := sarama.NewClient(seeds, conf)
 	if err != nil {
 		return passing{err}
 	}
-	defer client.Close()
+	defer made.Close()
+	client := awakeClient{made, quick}
 	admin, err := sarama.NewClusterAdminFromClient(client)
 	if err != nil {
 		return passing{err}
