@@ -327,7 +327,7 @@ func (x *inside) tell(conn net.Conn) error {
 		case framePing:
 			conn.SetWriteDeadline(time.Now().Add(stuck))
 			if err := writeTime(conn, framePong, x.clock.wall()); err != nil {
-				return err
+				return x.over(err)
 			}
 		case frameZero:
 			at, err := readTime(body)

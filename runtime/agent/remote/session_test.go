@@ -2,10 +2,13 @@ package remote
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -286,94 +289,93 @@ func TestBarrier(t *testing.T) {
 
 // TestFrom checks from which address members dial, on all their connections.
 func TestFrom(t *testing.T) {
-	for _, a := range []string{"127.0.0.2", "127.0.0.3"} {
-		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.MustParseAddrPort(a+":0")))
-		if err != nil {
-			t.Skipf("no address %s on this system: %v", a, err)
-		}
-		l.Close()
+	if _, err := os.Stat(socketTable); err != nil {
+		t.Skipf("this system does not tell its connections: %v", err)
 	}
 	from := map[string]netip.Addr{"shop": netip.MustParseAddr("127.0.0.2"), "billing": netip.MustParseAddr("127.0.0.3")}
 	w := newWorld(t, small, func(o *Options) {
 		o.From = func(client string, member int) netip.Addr { return from[client] }
 	})
-	// Brokers name addresses of the listener that was dialled, so what comes
-	// through a relay goes past it afterwards: the first connections show where
-	// they come from there, the others by those that the engine has.
-	seen := map[string]map[string]bool{}
-	var mu sync.Mutex
-	relay := func(client string) []string {
-		seen[client] = map[string]bool{}
-		var out []string
-		for _, to := range w.addresses(client) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { l.Close() })
-			go func() {
-				for {
-					c, err := l.Accept()
-					if err != nil {
-						return
-					}
-					mu.Lock()
-					seen[client][c.RemoteAddr().(*net.TCPAddr).IP.String()] = true
-					mu.Unlock()
-					go func() {
-						defer c.Close()
-						x, err := net.Dial("tcp", to)
-						if err != nil {
-							return
-						}
-						defer x.Close()
-						go func() {
-							defer c.Close()
-							buf := make([]byte, 1<<16)
-							for {
-								n, err := x.Read(buf)
-								if n > 0 {
-									c.Write(buf[:n])
-								}
-								if err != nil {
-									return
-								}
-							}
-						}()
-						buf := make([]byte, 1<<16)
-						for {
-							n, err := c.Read(buf)
-							if n > 0 {
-								x.Write(buf[:n])
-							}
-							if err != nil {
-								return
-							}
-						}
-					}()
+	p, err := w.Producer(w.ctx, w.spec(w.addresses("shop")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := w.Consumer(w.ctx, runtime.ConsumerSpec{Env: w.env, Consumer: w.plan.Consumers[0], Member: 1, Bootstrap: w.addresses("billing")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	follow := w.rec.Follow()
+	p.Begin(w.env.Clock.Now(), 200)
+	for acked, delivered := false, false; !acked || !delivered; {
+		err := follow.Next(func(b *record.Block) error {
+			return b.Spans(func(_ record.Stream, spans []record.Span) error {
+				for _, s := range spans {
+					acked = acked || s.Op == record.OpAcked
+					delivered = delivered || s.Op == record.OpDelivered
 				}
-			}()
-			out = append(out, l.Addr().String())
+				return nil
+			})
+		})
+		if err != nil || w.ctx.Err() != nil {
+			t.Fatalf("records: got %v, %v, want them acknowledged and delivered", err, w.ctx.Err())
 		}
-		return out
+		time.Sleep(10 * time.Millisecond)
 	}
-	p, err := w.Producer(w.ctx, w.spec(relay("shop")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := w.Consumer(w.ctx, runtime.ConsumerSpec{Env: w.env, Consumer: w.plan.Consumers[0], Member: 1, Bootstrap: relay("billing")})
-	if err != nil {
-		t.Fatal(err)
+	// The listeners are each member's own.
+	for client, want := range from {
+		seen := map[netip.Addr]int{}
+		n := 0
+		for _, to := range w.addresses(client) {
+			for _, a := range connections(t, netip.MustParseAddrPort(to)) {
+				seen[a]++
+				n++
+			}
+		}
+		// Metadata, and partitions or the group.
+		if n < 2 || seen[want] != n {
+			t.Errorf("%s: got connections from %v, want two or more, all from %v", client, seen, want)
+		}
 	}
 	p.Crash()
 	c.Crash()
-	mu.Lock()
-	defer mu.Unlock()
-	for client, addr := range from {
-		if len(seen[client]) != 1 || !seen[client][addr.String()] {
-			t.Errorf("%s: got connections from %v, want from %v only", client, seen[client], addr)
+}
+
+const socketTable = "/proc/net/tcp"
+
+// connections gives from where the connections to an address on loopback come.
+func connections(t *testing.T, to netip.AddrPort) []netip.Addr {
+	t.Helper()
+	b, err := os.ReadFile(socketTable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []netip.Addr
+	for _, line := range strings.Split(string(b), "\n")[1:] {
+		f := strings.Fields(line)
+		if len(f) < 4 || f[3] != "01" { // established
+			continue
+		}
+		if remote, ok := tableAddr(f[2]); ok && remote == to {
+			if local, ok := tableAddr(f[1]); ok {
+				out = append(out, local.Addr())
+			}
 		}
 	}
+	return out
+}
+
+// tableAddr reads 0200007F:1F90: the address in the order of this machine's
+// bytes, the port in hex.
+func tableAddr(s string) (netip.AddrPort, bool) {
+	host, port, ok := strings.Cut(s, ":")
+	a, err := strconv.ParseUint(host, 16, 32)
+	p, perr := strconv.ParseUint(port, 16, 16)
+	if !ok || err != nil || perr != nil {
+		return netip.AddrPort{}, false
+	}
+	var raw [4]byte
+	binary.NativeEndian.PutUint32(raw[:], uint32(a))
+	return netip.AddrPortFrom(netip.AddrFrom4(raw), uint16(p)), true
 }
 
 // TestContexts checks that ends of contexts cross, with their kind.
