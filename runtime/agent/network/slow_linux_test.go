@@ -300,19 +300,21 @@ func TestBandwidth(t *testing.T) {
 	slowly(t, n)
 	const want = 1e6
 	apply(t, n, rules(in(b, plan.Condition{Bandwidth: want})))
-	got := pour(t, b, a, port, time.Second, 3*time.Second)
-	t.Logf("1 MB/s: got %.3f MB/s", got/1e6)
-	if got < want*0.9 || got > want*1.1 {
-		t.Errorf("got %.0f bytes a second, want %.0f within 10 %%", got, want)
-	}
-	if got := pour(t, c, a, port+1, 0, 200*time.Millisecond); got < 10*want {
-		t.Errorf("from another peer: got %.0f bytes a second, want no limit", got)
-	}
+	const measure = 3 * time.Second
+	got := pour(t, b, a, port, time.Second, measure)
 	counters, err := n.Counters(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", counters)
+	t.Logf("1 MB/s: got %.3f MB/s, at most %v late", got/1e6, counters[0].Late)
+	// A machine that has no time for the scheduler is late at either end of the measure.
+	tolerance := 0.1 + 2*counters[0].Late.Seconds()/measure.Seconds()
+	if got < want*(1-tolerance) || got > want*(1+tolerance) {
+		t.Errorf("got %.0f bytes a second, want %.0f within %.0f %%", got, want, tolerance*100)
+	}
+	if got := pour(t, c, a, port+1, 0, 200*time.Millisecond); got < 10*want {
+		t.Errorf("from another peer: got %.0f bytes a second, want no limit", got)
+	}
 }
 
 func TestThroughput(t *testing.T) {
