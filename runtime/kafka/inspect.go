@@ -38,6 +38,11 @@ import (
 //
 // A broker that is dead, cut off or frozen costs one round at most peerPatience;
 // after that it is asked but not waited for until it answers again.
+//
+// What cannot be seen from outside: the logs of a frozen or dead leader, whether a
+// frozen controller takes itself for active (it is left out), and the offsets of a
+// partition in the moment between the election of its leader and the leader's own
+// learning of it (measured: some tens of milliseconds).
 type Inspector struct {
 	// Brokers gives the host:port of each broker of a cluster, best as it is
 	// advertised to the inspector: by that a broker is told from another.
@@ -45,8 +50,9 @@ type Inspector struct {
 	// Controllers gives the host:port of each KRaft controller's own listener, of
 	// combined nodes too; none for a cluster on ZooKeeper. They are asked
 	// themselves then (KIP-919), so that one which is cut off shows that it takes
-	// itself for active, and none is asked through a broker that may wait for
-	// another. nil: the brokers pass the question on.
+	// itself for active. nil: the brokers pass the question on; but after the active
+	// controller froze, brokers of 3.9 wait for its answer for their request timeout
+	// (measured: no controller known for over 20 s, against 4 s when asked themselves).
 	Controllers func(cluster string) ([]string, error)
 
 	mu       sync.Mutex
