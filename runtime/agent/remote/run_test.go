@@ -83,7 +83,7 @@ expect(shop.rate.at_least(100))
 		t.Run(tt.name, func(t *testing.T) {
 			p := compile(t, tt.source)
 			if raceDetector && p.Producers[0].Transaction > 0 {
-				t.Skip("sarama 1.61.1 has a race of its own in transactions")
+				t.Skip("sarama 1.61.1 races with itself when a transactional producer is cut off")
 			}
 			here := calm(t, func() outcome { return run(t, p, runtime.Options{Connect: kafka.Connect, Speed: 4}) })
 			var b *bed
