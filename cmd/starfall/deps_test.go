@@ -19,6 +19,7 @@ func allowed() map[string][]string {
 		sarama   = "github.com/IBM/sarama/..."
 		kmsg     = "github.com/twmb/franz-go/pkg/kmsg/..."
 		yamux    = "github.com/hashicorp/yamux/..."
+		unix     = "golang.org/x/sys/unix"
 	)
 	return map[string][]string{
 		"internal/spell":         {},
@@ -32,15 +33,16 @@ func allowed() map[string][]string {
 		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
 		"runtime/judge":          {"interp/plan", "runtime/record"},
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama, kmsg},
-		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "github.com/docker/docker/..."},
-		"runtime/agent":          {"runtime", "runtime/agent/network", "interp/plan", yamux},
-		"runtime/agent/network":  {"interp/plan", "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "github.com/vishvananda/netns/..."}, // netns for tests only
-		"runtime/agent/remote":   {"runtime", "runtime/kafka", "runtime/record", "interp/plan", yamux},                                                                                           // yamux for tests only
+		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "internal/kafkaconf", "github.com/docker/docker/..."},
+		"runtime/agent":          {"runtime", "runtime/agent/network", "interp/plan", yamux, unix},
+		"runtime/agent/network":  {"interp/plan", unix, "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "github.com/vishvananda/netns/..."}, // netns for tests only
+		"runtime/agent/remote":   {"runtime", "runtime/kafka", "runtime/record", "interp/plan", yamux},                                                                                                 // yamux for tests only
 		"runtime/embedded/codec": {"github.com/klauspost/compress/...", "github.com/pierrec/lz4/..."},
 		"runtime/embedded/core":  {"interp/plan", "internal/kafkaconf", "runtime/embedded/codec", "runtime/embedded/internal/agenda", "runtime/embedded/internal/rules", kmsg},
 		"runtime/embedded/group": {"runtime/embedded/core", "runtime/embedded/internal/rules", "interp/plan", kmsg},
 		"runtime/embedded/wire":  {"runtime/embedded/core", kmsg},
 		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
+		"fidelity":               {"runtime/judge"},
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"scenarios":              {},
 		"examples":               {},

@@ -71,12 +71,12 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 		Resources: container.Resources{Memory: s.memory},
 	}, &network.NetworkingConfig{}, nil, s.prefix+s.name)
 	if err != nil {
-		return nil, fmt.Errorf("docker: container %s: %w", s.name, err)
+		return nil, fmt.Errorf("container %s: %w", s.name, err)
 	}
 	b.id = created.ID
 	s.announce(b.id)
 	fail := func(what string, err error) (*box, error) {
-		return nil, fmt.Errorf("docker: container %s: %s: %w", s.name, what, err)
+		return nil, fmt.Errorf("container %s: %s: %w", s.name, what, err)
 	}
 	stream, err := h.api.ContainerAttach(ctx, b.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
@@ -159,11 +159,11 @@ func (h host) remove(ctx context.Context, id string) error {
 		case err == nil, client.IsErrNotFound(err):
 			return nil
 		case !strings.Contains(err.Error(), "already in progress"):
-			return fmt.Errorf("docker: remove container %.12s: %w", id, err)
+			return fmt.Errorf("remove container %.12s: %w", id, err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("docker: remove container %.12s: %w", id, context.Cause(ctx))
+			return fmt.Errorf("remove container %.12s: %w", id, context.Cause(ctx))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

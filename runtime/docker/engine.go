@@ -126,6 +126,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 		e: e, h: h, p: p, o: o, run: hex.EncodeToString(id[:]),
 		containers: map[string]string{}, servers: map[runtime.NodeKey]*server{},
 		sites: map[string]*box{}, members: map[runtime.Place]netipAddr{}, usage: map[runtime.NodeKey]*usage{},
+		broken: make(chan struct{}),
 	}
 	w.life, w.end = context.WithCancel(context.Background())
 	defer func() {

@@ -63,7 +63,7 @@ func (h host) kafkaImages(ctx context.Context) ([]KafkaImage, error) {
 		Filters: filters.NewArgs(filters.Arg("reference", repoApache), filters.Arg("reference", repoOwn)),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("docker: images: %w", err)
+		return nil, fmt.Errorf("images: %w", err)
 	}
 	var out []KafkaImage
 	for _, x := range list {
@@ -147,7 +147,7 @@ func (h host) imageOf(ctx context.Context, c *plan.Cluster, flag string) (imageI
 	}
 	info, err := h.inspectImage(ctx, found.Ref)
 	if err != nil {
-		return info, errors.Join(fmt.Errorf("docker: image %s", found.Ref), err)
+		return info, errors.Join(fmt.Errorf("image %s", found.Ref), err)
 	}
 	return info, nil
 }

@@ -50,7 +50,11 @@ func Connect(running runtime.World, e runtime.Env, p *plan.Plan, rec *record.Wri
 		return runtime.Clients{}, err
 	}
 	load := map[string]*remote.Session{}
-	clients := func() runtime.Clients { return remote.Together(control, load) }
+	clients := func() runtime.Clients {
+		c := remote.Together(control, load)
+		c.Health = newHealth(w, c.Health)
+		return c
+	}
 	if rec == nil {
 		return clients(), nil
 	}
@@ -74,6 +78,38 @@ func Connect(running runtime.World, e runtime.Env, p *plan.Plan, rec *record.Wri
 }
 
 var _ runtime.Connect = Connect
+
+// health is that of the clients and of every container: when one of a node is
+// gone, nothing that is observed means anything any more.
+type health struct {
+	w       *world
+	clients runtime.Health
+	failed  chan struct{}
+}
+
+func newHealth(w *world, clients runtime.Health) *health {
+	h := &health{w, clients, make(chan struct{})}
+	go func() {
+		select {
+		case <-w.broken:
+		case <-clients.Failed():
+		case <-w.life.Done():
+			return
+		}
+		close(h.failed)
+	}()
+	return h
+}
+
+func (h *health) Failed() <-chan struct{} { return h.failed }
+
+// Err prefers a container that is gone: the clients' error is then a consequence.
+func (h *health) Err() error {
+	if err := h.w.failed(); err != nil {
+		return err
+	}
+	return h.clients.Err()
+}
 
 // session says how a session with the agent of a box begins.
 func (w *world) session(b *box, e runtime.Env, rec *record.Writer) remote.Options {

@@ -34,10 +34,10 @@ func (w *world) startJanitor() error {
 	apart(cmd) // Ctrl-C is for the run only
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return fmt.Errorf("docker: janitor: %w", err)
+		return fmt.Errorf("janitor: %w", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("docker: janitor: %w", err)
+		return fmt.Errorf("janitor: %w", err)
 	}
 	w.janitor = &janitor{in: in, cmd: cmd}
 	return nil

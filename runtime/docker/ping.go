@@ -118,9 +118,12 @@ func open(ctx context.Context, o Options) (host, error) {
 	if err != nil {
 		h.api.Close()
 		if errors.Is(err, fs.ErrPermission) || strings.Contains(err.Error(), "permission denied") {
-			return h, fmt.Errorf("%w at %s: %w", ErrPermission, e.host, err)
+			return h, fmt.Errorf("%w at %s (from %s)", ErrPermission, e.host, e.source)
 		}
-		return h, fmt.Errorf("%w at %s: %w", ErrUnreachable, e.host, err)
+		if client.IsErrConnectionFailed(err) { // its text says no more than ours
+			return h, fmt.Errorf("%w at %s (from %s)", ErrUnreachable, e.host, e.source)
+		}
+		return h, fmt.Errorf("%w at %s (from %s): %w", ErrUnreachable, e.host, e.source, err)
 	}
 	h.status.Version, h.status.API, h.status.System = version.Version, h.api.ClientVersion(), version.Os+"/"+version.Arch
 	return h, nil

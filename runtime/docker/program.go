@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+
+	"starfall/runtime/agent"
 )
 
 // command is the package that has the agent in it.
@@ -47,7 +49,7 @@ func (e *NoProgramError) Error() string {
 func Program(ctx context.Context, system string) (string, error) {
 	exe, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("docker: the running program: %w", err)
+		return "", fmt.Errorf("the running program: %w", err)
 	}
 	why := unfit(exe, system)
 	if why == "" {
@@ -205,20 +207,11 @@ func digest(path string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:12]), nil
 }
 
-// buildOf gives how a program calls its build, as agent.Build does for its own.
+// buildOf gives how a program calls its build.
 func buildOf(path string) (string, error) {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("docker: %s: %w", path, err)
+		return "", fmt.Errorf("%s: %w", path, err)
 	}
-	build := info.Main.Version
-	if build == "" {
-		build = "(devel)"
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" || s.Key == "vcs.modified" && s.Value == "true" {
-			build += " " + s.Key[len("vcs."):] + " " + s.Value
-		}
-	}
-	return build, nil
+	return agent.BuildOf(info), nil
 }

@@ -33,7 +33,7 @@ func jvmOptions(archive string, version release) []string {
 func versionIn(ctx context.Context, b *box) (release, error) {
 	names, err := b.agent.List(ctx, dirKafka+"/libs")
 	if err != nil {
-		return release{}, fmt.Errorf("docker: container %s: the image is none of Kafka as this engine knows it: %w", b.name, err)
+		return release{}, fmt.Errorf("container %s: the image is none of Kafka as this engine knows it: %w", b.name, err)
 	}
 	for _, n := range names {
 		rest, ok := strings.CutPrefix(n.Name, "kafka-clients-")
@@ -44,7 +44,7 @@ func versionIn(ctx context.Context, b *box) (release, error) {
 			return v, nil
 		}
 	}
-	return release{}, fmt.Errorf("docker: container %s: the image has no kafka-clients in %s/libs", b.name, dirKafka)
+	return release{}, fmt.Errorf("container %s: the image has no kafka-clients in %s/libs", b.name, dirKafka)
 }
 
 // archiveIn finds the class-data archive of an image for a server, "" for none:
@@ -116,7 +116,7 @@ func (w *world) startServer(ctx context.Context, s *server) error {
 		}
 	}
 	if err := s.box.agent.Write(ctx, files...); err != nil {
-		return fmt.Errorf("docker: %s: %w", s.label, err)
+		return fmt.Errorf("%s: %w", s.label, err)
 	}
 	if format {
 		if err := w.format(ctx, s); err != nil {
@@ -139,7 +139,7 @@ func (w *world) startProcess(ctx context.Context, s *server) error {
 		Name: process, Args: s.command(append(options, w.e.JVM...)), Dir: dirWork, Log: pathLog,
 	})
 	if err != nil {
-		return fmt.Errorf("docker: %s: start: %w", s.label, err)
+		return fmt.Errorf("%s: start: %w", s.label, err)
 	}
 	return nil
 }
@@ -151,7 +151,7 @@ func (w *world) format(ctx context.Context, s *server) error {
 	args := []string{"sh", "-c", classPath + `exec java -Xmx256m -XX:TieredStopAtLevel=1 "$1" -cp "$cp" kafka.tools.StorageTool format -t "$2" -c ` + pathConfig,
 		"starfall", logOption(s.version), w.clusterID(s.cluster.Name)}
 	if _, err := s.box.agent.Start(ctx, agent.Process{Name: name, Args: args, Dir: dirWork, Log: dirWork + "/format.log"}); err != nil {
-		return fmt.Errorf("docker: %s: format: %w", s.label, err)
+		return fmt.Errorf("%s: format: %w", s.label, err)
 	}
 	status, err := s.box.agent.Wait(ctx, name)
 	if err == nil && (status.Code != 0 || status.Signal != 0) {
@@ -159,7 +159,7 @@ func (w *world) format(ctx context.Context, s *server) error {
 		err = fmt.Errorf("exit code %d: %s", status.Code, strings.TrimSpace(string(text)))
 	}
 	if err != nil {
-		return fmt.Errorf("docker: %s: format: %w", s.label, err)
+		return fmt.Errorf("%s: format: %w", s.label, err)
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func (w *world) format(ctx context.Context, s *server) error {
 // the server has ended.
 func (w *world) explain(ctx context.Context, s *server, err error) error {
 	if !errors.Is(err, agent.ErrExited) {
-		return fmt.Errorf("docker: %s: %w", s.label, err)
+		return fmt.Errorf("%s: %w", s.label, err)
 	}
 	how := "it ended"
 	if status, err := s.box.agent.Status(ctx, process); err == nil {
@@ -183,9 +183,9 @@ func (w *world) explain(ctx context.Context, s *server, err error) error {
 	}
 	text, readErr := s.box.agent.Read(ctx, pathLog, 64<<10)
 	if readErr != nil {
-		return fmt.Errorf("docker: %s did not start: %s; its log cannot be read: %w", s.label, how, readErr)
+		return fmt.Errorf("%s did not start: %s; its log cannot be read: %w", s.label, how, readErr)
 	}
-	return fmt.Errorf("docker: %s did not start: %s; the last lines of its log:\n%s", s.label, how, telling(string(text)))
+	return fmt.Errorf("%s did not start: %s; the last lines of its log:\n%s", s.label, how, telling(string(text)))
 }
 
 // telling gives the lines of a log that say why it ends: from the first error
@@ -241,7 +241,7 @@ func (w *world) awaitUp(ctx context.Context, cluster string) error {
 		case err := <-ended:
 			return err
 		case <-ctx.Done():
-			return fmt.Errorf("docker: cluster %s is not up: %s: %w", cluster, missing, context.Cause(ctx))
+			return fmt.Errorf("cluster %s is not up: %s: %w", cluster, missing, context.Cause(ctx))
 		case <-time.After(settleEvery):
 		}
 	}

@@ -114,7 +114,7 @@ func (h host) remains(ctx context.Context, f filters.Args) ([]Remains, error) {
 	}
 	containers, err := h.api.ContainerList(ctx, container.ListOptions{All: true, Filters: f})
 	if err != nil {
-		return nil, fmt.Errorf("docker: containers: %w", err)
+		return nil, fmt.Errorf("containers: %w", err)
 	}
 	for _, c := range containers {
 		r := of(c.Labels, time.Unix(c.Created, 0))
@@ -127,7 +127,7 @@ func (h host) remains(ctx context.Context, f filters.Args) ([]Remains, error) {
 	}
 	networks, err := h.api.NetworkList(ctx, network.ListOptions{Filters: f})
 	if err != nil {
-		return nil, fmt.Errorf("docker: networks: %w", err)
+		return nil, fmt.Errorf("networks: %w", err)
 	}
 	for _, n := range networks {
 		r := of(n.Labels, n.Created)
@@ -155,7 +155,7 @@ func (h host) removeAll(ctx context.Context, r Remains) error {
 	errs := []error{gone.Wait()}
 	for _, id := range r.networks {
 		if err := h.api.NetworkRemove(ctx, id); err != nil && !client.IsErrNotFound(err) {
-			errs = append(errs, fmt.Errorf("docker: remove network %.12s: %w", id, err))
+			errs = append(errs, fmt.Errorf("remove network %.12s: %w", id, err))
 		}
 	}
 	return errors.Join(errs...)

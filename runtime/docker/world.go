@@ -52,7 +52,8 @@ type world struct {
 	last       netip.Addr // the address given out last
 	usage      map[runtime.NodeKey]*usage
 	closing    bool
-	gone       error // why a box is gone that ought to be there
+	gone       error         // why a box is gone that ought to be there
+	broken     chan struct{} // closed then
 
 	shaping sync.Mutex // held while the network changes
 	shaped  shape
@@ -116,14 +117,14 @@ func (w *world) makeNetwork(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrNoNetwork, err)
 	}
 	if err != nil {
-		return fmt.Errorf("docker: network: %w", err)
+		return fmt.Errorf("network: %w", err)
 	}
 	return nil
 }
 
 // ErrNoNetwork is in the chain of an error when Docker has no addresses left
 // for another network.
-var ErrNoNetwork = errors.New("docker: no addresses are left for another network")
+var ErrNoNetwork = errors.New("no addresses are left for another network")
 
 // launch makes a box of this run.
 func (w *world) launch(ctx context.Context, s boxSpec) (*box, error) {
@@ -233,11 +234,12 @@ func (w *world) lost(b *box) {
 	if w.closing || w.life.Err() != nil || w.gone != nil {
 		return
 	}
-	err := fmt.Errorf("docker: the container of %s is gone: it was removed, or the Docker engine was stopped", b.name)
+	err := fmt.Errorf("the container of %s is gone: it was removed, or the Docker engine was stopped", b.name)
 	if text := b.errs.String(); text != "" {
 		err = fmt.Errorf("%w; the last it said: %s", err, text)
 	}
 	w.gone = err
+	close(w.broken)
 }
 
 // failed gives the first loss of a box.
@@ -315,7 +317,7 @@ func (w *world) removeOnce(ctx context.Context) error {
 		return nil
 	}
 	if err := w.h.api.NetworkRemove(ctx, w.network); err != nil && !client.IsErrNotFound(err) {
-		return fmt.Errorf("docker: remove network: %w", err)
+		return fmt.Errorf("remove network: %w", err)
 	}
 	w.network = ""
 	return nil
@@ -356,7 +358,7 @@ func (w *world) keep(ctx context.Context) error {
 		kept.Go(ctx, func(ctx context.Context) error { return b.agent.Keep(ctx) })
 	}
 	if err := kept.Wait(); err != nil {
-		return errors.Join(fmt.Errorf("docker: the cluster cannot be kept: %w", err), w.remove(ctx))
+		return errors.Join(fmt.Errorf("the cluster cannot be kept: %w", err), w.remove(ctx))
 	}
 	w.janitor.dismiss()
 	w.doors.close()
