@@ -59,7 +59,11 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 	for _, dir := range s.image.volumes {
 		tmpfs[dir] = ""
 	}
-	created, err := h.api.ContainerCreate(ctx, &container.Config{
+	// Nobody can take a request back that Docker is already at: so that no
+	// container is made of which nobody knows, it is waited for.
+	making, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeLimit)
+	defer cancel()
+	created, err := h.api.ContainerCreate(making, &container.Config{
 		Image: s.image.id, Hostname: s.host, User: "0:0", Labels: labels,
 		Entrypoint: []string{pathProgram, "agent"}, Cmd: []string{},
 		OpenStdin: true, StdinOnce: true, AttachStdin: true, AttachStdout: true, AttachStderr: true,
@@ -75,6 +79,9 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 	}
 	b.id = created.ID
 	s.announce(b.id)
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("container %s: %w", s.name, context.Cause(ctx))
+	}
 	fail := func(what string, err error) (*box, error) {
 		return nil, fmt.Errorf("container %s: %s: %w", s.name, what, err)
 	}
@@ -120,6 +127,9 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 	}
 	return b, nil
 }
+
+// makeLimit is how long Docker may take to make a container or a network.
+const makeLimit = time.Minute
 
 // put copies the program into a container.
 func (h host) put(ctx context.Context, id, path string) error {

@@ -129,12 +129,12 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 		broken: make(chan struct{}),
 	}
 	w.life, w.end = context.WithCancel(context.Background())
+	isUp := false
 	defer func() {
-		if err == nil {
+		if isUp {
 			return
 		}
-		// A panic comes here, too, with err nil; then Up's caller has no world to
-		// close, and the janitor does it.
+		// A panic comes here, too.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		w.collect(limited)
@@ -143,6 +143,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 	if err := w.bringUp(ctx); err != nil {
 		return nil, err
 	}
+	isUp = true
 	return w, nil
 }
 

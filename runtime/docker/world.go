@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/client"
 
 	"starfall/interp/plan"
 	"starfall/runtime"
@@ -97,6 +96,8 @@ func (w *world) labels() map[string]string {
 // one, what older runs have left is removed, and it is tried once more.
 func (w *world) makeNetwork(ctx context.Context) error {
 	create := func() error {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), makeLimit)
+		defer cancel()
 		r, err := w.h.api.NetworkCreate(ctx, "starfall-"+w.run[:8], network.CreateOptions{
 			Driver: "bridge", Labels: w.labels(),
 			Options: map[string]string{"com.docker.network.bridge.enable_icc": "true"},
@@ -294,6 +295,7 @@ func (w *world) remove(ctx context.Context) error {
 	return err
 }
 
+// removeOnce removes what is known, and then whatever else has the run's label.
 func (w *world) removeOnce(ctx context.Context) error {
 	w.mu.Lock()
 	ids := sortedKeys(w.containers)
@@ -313,13 +315,15 @@ func (w *world) removeOnce(ctx context.Context) error {
 	if err := gone.Wait(); err != nil {
 		return err
 	}
-	if w.network == "" {
-		return nil
+	all, err := w.h.remains(ctx, labelIs(w.run))
+	if err != nil {
+		return err
 	}
-	if err := w.h.api.NetworkRemove(ctx, w.network); err != nil && !client.IsErrNotFound(err) {
-		return fmt.Errorf("remove network: %w", err)
+	for _, r := range all {
+		if err := w.h.removeAll(ctx, r); err != nil {
+			return err
+		}
 	}
-	w.network = ""
 	return nil
 }
 
