@@ -180,7 +180,7 @@ type Written struct {
 // State is a cluster at one moment.
 type State struct {
 	Nodes       []NodeState
-	Controllers []int32 // nodes that consider themselves the active controller
+	Controllers []int32 // nodes that consider themselves the active controller, the newest quorum epoch first
 	Partitions  []PartitionState
 	Memory      int64   // bytes held by the brokers; 0: not known
 	CPU         float64 // processor seconds used so far; 0: not known

@@ -329,7 +329,7 @@ func (r *run) settled(s State, ends map[string]map[int32]int64) bool {
 			end = -1
 		}
 		ends[p.Topic][p.Partition] = end
-		final = final && p.Leader >= 0 && p.HighWater >= p.End
+		final = final && p.Leader >= 0 && p.HighWater >= 0 && p.HighWater >= p.End
 		if r.transacted(p.Topic) {
 			final = final && p.Stable >= p.HighWater
 			if r.stable == nil {

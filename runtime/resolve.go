@@ -104,21 +104,13 @@ func (r *resolver) node(ctx context.Context, ref plan.Ref, random *rand.Rand) ([
 	return nil, fmt.Errorf("a %s is no node", ref.Kind)
 }
 
-// controllerOf gives the active controller. When several nodes consider
-// themselves active (one is cut off), it is the last that still runs alive.
+// controllerOf gives the active controller: of several nodes that consider
+// themselves active (one is cut off), the one of the newest quorum epoch.
 func controllerOf(cluster string, s State) ([]NodeKey, error) {
 	if len(s.Controllers) == 0 {
 		return nil, errors.New("there is no active controller now")
 	}
-	id := s.Controllers[0]
-	for _, c := range s.Controllers {
-		for _, n := range s.Nodes {
-			if n.ID == c && n.Alive {
-				id = c
-			}
-		}
-	}
-	return []NodeKey{{cluster, id}}, nil
+	return []NodeKey{{cluster, s.Controllers[0]}}, nil
 }
 
 func anyBroker(cluster string, s State, random *rand.Rand) ([]NodeKey, error) {

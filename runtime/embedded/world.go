@@ -4,9 +4,11 @@ package embedded
 // they tell by themselves.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,15 +107,19 @@ func (c *cluster) inspect() runtime.State {
 			replicas[key{r.Topic, r.Partition, r.Broker}] = r
 		}
 	}
+	epochs := map[int32]int32{} // of those that consider themselves active
 	for _, n := range c.core.Nodes() {
 		out.Nodes = append(out.Nodes, runtime.NodeState{
 			ID: toPlan(n.ID), Process: process(n.Process),
 			Alive: n.Broker && n.Registered && !n.Fenced,
 		})
 		if n.Active {
-			out.Controllers = append(out.Controllers, toPlan(n.ID))
+			id := toPlan(n.ID)
+			epochs[id] = n.QuorumEpoch
+			out.Controllers = append(out.Controllers, id)
 		}
 	}
+	slices.SortFunc(out.Controllers, func(a, b int32) int { return cmp.Compare(epochs[b], epochs[a]) })
 	for _, p := range c.core.Partitions(0) {
 		s := runtime.PartitionState{
 			Topic: p.Topic, Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch,
