@@ -18,6 +18,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"starfall/runtime/agent"
+	agentnet "starfall/runtime/agent/network"
 )
 
 // box is a container of a run.
@@ -130,6 +131,15 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 
 // makeLimit is how long Docker may take to make a container or a network.
 const makeLimit = time.Minute
+
+// prime has the kernel make what shaping needs, so that the first change of the
+// network is as quick as the others.
+func (b *box) prime(ctx context.Context) error {
+	if _, err := b.agent.Shape(ctx, agentnet.State{}); err != nil {
+		return fmt.Errorf("network of %s: %w", b.name, err)
+	}
+	return nil
+}
 
 // put copies the program into a container.
 func (h host) put(ctx context.Context, id, path string) error {

@@ -236,6 +236,9 @@ func (w *world) bringUp(ctx context.Context) error {
 			w.mu.Lock()
 			w.sites[site] = b
 			w.mu.Unlock()
+			if err := b.prime(ctx); err != nil {
+				return err
+			}
 			return w.tellNames(ctx, b)
 		})
 	}

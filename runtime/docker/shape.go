@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/agent/network"
 )
@@ -19,7 +20,19 @@ import (
 // shape is the network as it was last told to the agents.
 type shape struct {
 	rules map[*box][]network.Rule
-	cuts  map[route]bool // routes that are cut, to see what became whole
+	paths conditions
+}
+
+// conditions are those of the routes that are not whole.
+type conditions map[route]plan.Condition
+
+// cut tells whether nothing passes.
+func (c conditions) cut(r route) bool { return c[r].Cut || c[r].Loss >= 1 }
+
+// trip is how long a dial and its answer may be under way by what was asked for.
+func (c conditions) trip(r route) time.Duration {
+	one := func(x plan.Condition) time.Duration { return (x.Latency + x.Jitter).Std() }
+	return one(c[r]) + one(c[route{r.to, r.from}])
 }
 
 // spot is an endpoint in its container.
@@ -81,8 +94,7 @@ func (w *world) Shape(ctx context.Context, paths []runtime.Path) (runtime.Proof,
 		return runtime.Proof{}, err
 	}
 	rules := map[*box][]network.Rule{}
-	cuts := map[route]bool{}
-	spots := map[netip.Addr]spot{}
+	conds := conditions{}
 	slow := 0
 	for _, p := range paths {
 		from, err := w.spotOf(p.From)
@@ -93,14 +105,12 @@ func (w *world) Shape(ctx context.Context, paths []runtime.Path) (runtime.Proof,
 		if err != nil {
 			return runtime.Proof{}, err
 		}
-		spots[from.addr], spots[to.addr] = from, to
 		// Members share a box, so that their rules name the local address;
 		// elsewhere they need not.
 		rules[from.box] = append(rules[from.box], network.Rule{Local: from.local(), Peer: to.addr, Out: true, Condition: p.Condition})
 		rules[to.box] = append(rules[to.box], network.Rule{Local: to.local(), Peer: from.addr, Condition: p.Condition})
-		if p.Condition.Cut || p.Condition.Loss >= 1 {
-			cuts[route{from.addr, to.addr}] = true
-		} else {
+		r := route{from.addr, to.addr}
+		if conds[r] = p.Condition; !conds.cut(r) {
 			slow++
 		}
 	}
@@ -115,8 +125,8 @@ func (w *world) Shape(ctx context.Context, paths []runtime.Path) (runtime.Proof,
 		}
 		return runtime.Proof{}, err
 	}
-	w.shaped = shape{rules, cuts}
-	return w.prove(ctx, at, reports, cuts, was.cuts, slow)
+	w.shaped = shape{rules, conds}
+	return w.prove(ctx, at, reports, conds, was.paths, slow)
 }
 
 // local is the address that a rule names for the spot's own end.
@@ -137,7 +147,7 @@ func (w *world) apply(ctx context.Context, rules map[*box][]network.Rule) (map[*
 	var told group
 	reports := make([]network.Report, len(w.boxes()))
 	for i, b := range w.boxes() {
-		if b == w.control || slices.Equal(rules[b], w.shaped.rules[b]) && w.shaped.cuts != nil {
+		if b == w.control || slices.Equal(rules[b], w.shaped.rules[b]) && w.shaped.paths != nil {
 			continue
 		}
 		told.Go(ctx, func(ctx context.Context) (err error) {
@@ -165,7 +175,7 @@ type probing struct {
 }
 
 // prove probes the paths that are cut and those that became whole.
-func (w *world) prove(ctx context.Context, at time.Time, reports map[*box]network.Report, cuts, were map[route]bool, slow int) (runtime.Proof, error) {
+func (w *world) prove(ctx context.Context, at time.Time, reports map[*box]network.Report, conds, were conditions, slow int) (runtime.Proof, error) {
 	ends := w.ends()
 	byBox := map[*box][]probing{}
 	cut, whole, unproved := 0, 0, 0
@@ -175,8 +185,8 @@ func (w *world) prove(ctx context.Context, at time.Time, reports map[*box]networ
 				continue
 			}
 			to, back := route{a.addr, b.addr}, route{b.addr, a.addr}
-			isCut := cuts[to] || cuts[back]
-			mended := !isCut && (were[to] || were[back])
+			isCut := conds.cut(to) || conds.cut(back)
+			mended := !isCut && (were.cut(to) || were.cut(back))
 			if !isCut && !mended {
 				continue
 			}
@@ -189,7 +199,7 @@ func (w *world) prove(ctx context.Context, at time.Time, reports map[*box]networ
 				wait = answerIn
 			}
 			byBox[a.box] = append(byBox[a.box], probing{
-				network.Probe{Local: a.addr, Peer: netip.AddrPortFrom(b.addr, b.server.port()), Wait: wait}, a, b, isCut,
+				network.Probe{Local: a.addr, Peer: addrPort(b.server), Wait: wait + conds.trip(to)}, a, b, isCut,
 			})
 		}
 	}
