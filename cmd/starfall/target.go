@@ -172,13 +172,13 @@ func imageHints(err *docker.NoImageError) []string {
 	}
 	version := err.Version
 	if strings.Count(version, ".") == 1 {
-		version += ".1"
+		version += ".0"
 	}
 	out := []string{
 		"docker pull apache/kafka:" + version,
 		"or, without a registry, from a checkout of starfall: images/kafka/build.sh " + version,
 	}
-	if len(err.Have) > 0 {
+	if err.Any && len(err.Have) > 0 {
 		out = append(out, fmt.Sprintf("or run on what is there: --image %s", err.Have[0].Ref))
 	}
 	return out

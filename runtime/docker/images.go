@@ -35,6 +35,7 @@ type NoImageError struct {
 	Cluster string
 	Image   string       // wanted by name; "" when by version
 	Version string       // wanted; "" when by name
+	Any     bool         // the scenario asks for no version: another would do
 	Have    []KafkaImage // the newest first
 }
 
@@ -143,7 +144,7 @@ func (h host) imageOf(ctx context.Context, c *plan.Cluster, flag string) (imageI
 		if version == "" {
 			version = strings.TrimPrefix(Image, repoApache+":")
 		}
-		return imageInfo{}, &NoImageError{Cluster: c.Name, Version: version, Have: have}
+		return imageInfo{}, &NoImageError{Cluster: c.Name, Version: version, Any: c.Version == "", Have: have}
 	}
 	info, err := h.inspectImage(ctx, found.Ref)
 	if err != nil {
