@@ -157,6 +157,8 @@ func dockerHints(f *failure, err error) *failure {
 		f.hint("build starfall so that it can be its own agent: CGO_ENABLED=0 go install starfall/cmd/starfall")
 	case errors.Is(err, docker.ErrNoNetwork):
 		f.hint("remove networks that nobody uses: starfall clean, then docker network prune")
+	case errors.Is(err, docker.ErrApart):
+		f.hint("a firewall of the Docker host drops what its bridges forward: look at iptables -L FORWARD, and restart Docker")
 	case strings.Contains(text, "no space left"):
 		f.hint("the disk of the Docker engine is full: docker system df shows by what")
 	case strings.Contains(text, "out of memory"):

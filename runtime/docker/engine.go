@@ -15,6 +15,7 @@ import (
 
 	"starfall/interp/plan"
 	"starfall/runtime"
+	"starfall/runtime/agent/network"
 )
 
 // Name is how flags and tables call the engine.
@@ -141,7 +142,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 		err = errors.Join(err, w.remove(limited))
 	}()
 	if err := w.bringUp(ctx); err != nil {
-		return nil, err
+		return nil, w.preferLoss(err)
 	}
 	isUp = true
 	return w, nil
@@ -205,6 +206,9 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.refuse(ctx); err != nil {
 		return err
 	}
+	if err := w.meet(ctx); err != nil {
+		return err
+	}
 	var ready group
 	for _, key := range w.order {
 		s := w.servers[key]
@@ -255,6 +259,34 @@ func (w *world) bringUp(ctx context.Context) error {
 	w.serveDoors()
 	return w.failed()
 }
+
+// meet has the first node dial all others, where nobody listens yet: a host's
+// firewall may keep containers apart, and Kafka would take a minute to say that
+// it waits.
+func (w *world) meet(ctx context.Context) error {
+	if len(w.order) < 2 {
+		return nil
+	}
+	first := w.servers[w.order[0]]
+	var probes []network.Probe
+	for _, key := range w.order[1:] {
+		probes = append(probes, network.Probe{Peer: addrPort(w.servers[key]), Wait: 3 * time.Second})
+	}
+	out, err := first.box.agent.Reach(ctx, probes)
+	if err != nil {
+		return err
+	}
+	for i, o := range out {
+		if o.Answer == network.Silent || o.Answer == network.Failed {
+			return fmt.Errorf("%w: %s does not reach %s (%s)", ErrApart, first.label, w.servers[w.order[i+1]].label, o.Answer)
+		}
+	}
+	return nil
+}
+
+// ErrApart is in the chain of an error when containers on one network do not
+// reach each other.
+var ErrApart = errors.New("containers on one network cannot reach each other")
 
 // refuse looks at what only the containers can tell: the version of Kafka in
 // them, and what their kernel can do to the network.

@@ -93,6 +93,11 @@ func newHealth(w *world, clients runtime.Health) *health {
 		select {
 		case <-w.broken:
 		case <-clients.Failed():
+			// Whether it is a container that is gone shows at about the same time.
+			select {
+			case <-w.broken:
+			case <-time.After(lossShows):
+			}
 		case <-w.life.Done():
 			return
 		}

@@ -126,7 +126,6 @@ func limited(t *testing.T) context.Context {
 }
 
 // TestRealCombined takes a cluster of three through every signal and a netsplit.
-func TestRealOnlyUp(t *testing.T) { up(t, real(t), planOf(combined(3)), runtime.UpOptions{}) }
 func TestRealCombined(t *testing.T) {
 	e := real(t)
 	folder := t.TempDir()

@@ -243,6 +243,20 @@ func (w *world) lost(b *box) {
 	close(w.broken)
 }
 
+// preferLoss gives the loss of a box instead of an error, when that is what the
+// error comes of: the two are seen at about the same time.
+func (w *world) preferLoss(err error) error {
+	select {
+	case <-w.broken:
+		return w.failed()
+	case <-time.After(lossShows):
+		return err
+	}
+}
+
+// lossShows is how long the end of an agent may take to be seen.
+const lossShows = 300 * time.Millisecond
+
 // failed gives the first loss of a box.
 func (w *world) failed() error {
 	w.mu.Lock()
