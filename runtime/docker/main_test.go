@@ -1,9 +1,10 @@
 package docker
 
 import (
+	"os"
 	"testing"
 
 	"starfall/internal/turn"
 )
 
-func TestMain(m *testing.M) { turn.Taking(m).Run() }
+func TestMain(m *testing.M) { os.Exit(turn.Taking(m).Run()) }

@@ -9,7 +9,6 @@ package embedded
 import (
 	"context"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"starfall/internal/kafkaconf"
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/embedded/core"
@@ -166,7 +166,7 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 		}
 	}
 	options.Brokers = len(brokers)
-	options.Config = withInternalTopics(p.Config, len(brokers))
+	options.Config = kafkaconf.WithInternalTopics(p.Config, len(brokers))
 	for i, id := range brokers {
 		if id != int32(i+1) {
 			return nil, fmt.Errorf("node %d: for parameter id: want brokers counted from 1 without a gap", id)
@@ -264,27 +264,4 @@ func toPlan(id int32) int32 {
 		return id - first + plan.FirstControllerID
 	}
 	return id
-}
-
-// withInternalTopics lowers the replication factors of the coordinators' topics, and the
-// in-sync replicas that transactions need, to the number of brokers, as images for a
-// single broker do: with Kafka's default of 3 a smaller cluster never gets an offsets
-// topic and no group ever a coordinator. What the scenario sets stays.
-func withInternalTopics(config map[string]string, brokers int) map[string]string {
-	out := map[string]string{}
-	maps.Copy(out, config)
-	for _, c := range []struct {
-		name      string
-		otherwise int
-	}{
-		{"offsets.topic.replication.factor", 3},
-		{"transaction.state.log.replication.factor", 3},
-		{"transaction.state.log.min.isr", 2},
-	} {
-		if _, set := config[c.name]; set || brokers >= c.otherwise {
-			continue
-		}
-		out[c.name] = strconv.Itoa(brokers)
-	}
-	return out
 }
