@@ -198,7 +198,7 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, bt *batch, part *kmsg.ProduceResponseTopicPartition) {
 	if bt.producerID >= 0 && !b.without(rules.Sequence) {
 		duplicate, code := r.log.checkSequence(bt)
-		if code != 0 {
+		if code != 0 && !(code == codeInvalidProducerEpoch && b.without(rules.ProducerEpoch)) {
 			part.ErrorCode = code
 			return
 		}

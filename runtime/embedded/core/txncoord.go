@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // txnCoordinator coordinates the transactional ids of the partitions that its broker leads.
@@ -49,7 +51,7 @@ func (c *txnCoordinator) load(r *replica) {
 	p := &txnPartition{number: r.key.partition, epoch: r.epoch, txns: readTxns(r.log)}
 	c.led[p.number] = p
 	for _, t := range sortedTxns(p.txns) {
-		if t.state.preparing() {
+		if t.state.preparing() && !c.b.without(rules.FinishDecided) {
 			c.complete(p, t)
 		}
 	}
@@ -192,6 +194,8 @@ func (c *txnCoordinator) initTxn(p *txnPartition, t *txn, timeoutMS int32, expec
 			empty.producerID, empty.epoch = producerID, 0
 			write(empty)
 		})
+	case expected.id < 0 && t.epoch >= 0 && c.b.without(rules.FenceOnInit):
+		write(empty)
 	case expected.id < 0:
 		empty.epoch, empty.lastEpoch = t.epoch+1, -1
 		write(empty)
@@ -261,6 +265,8 @@ func (c *txnCoordinator) addPartitions(id string, producer producerEpoch, keys [
 func (c *txnCoordinator) verify(q *txnQuestion) int16 {
 	_, t, code := c.check(q.id, q.producer)
 	switch {
+	case code == codeProducerFenced && c.b.without(rules.ProducerEpoch):
+		return 0
 	case code != 0:
 		return code
 	case t.state.preparing():
@@ -315,6 +321,9 @@ func (c *txnCoordinator) end(p *txnPartition, t *txn, producer producerEpoch, co
 	if fencing {
 		t.epoch, t.lastEpoch = producer.epoch, -1
 	}
+	if c.b.without(rules.DecidedFirst) {
+		c.markers.send(&markerJob{p: p, t: t, commit: commit, left: maps.Clone(t.partitions), under: map[partitionKey]bool{}}, func() {})
+	}
 	c.store(p, t, t.with(prepare, c.now()), func(code int16) {
 		if code != 0 && fencing {
 			t.failedFence = true
@@ -333,7 +342,15 @@ func (c *txnCoordinator) complete(p *txnPartition, t *txn) {
 		state = txnCompleteCommit
 	}
 	t.pending = state
-	c.markers.send(&markerJob{p: p, t: t, commit: state == txnCompleteCommit, left: maps.Clone(t.partitions), under: map[partitionKey]bool{}}, func() {
+	left := maps.Clone(t.partitions)
+	if c.b.without(rules.EveryMarker) {
+		for i, key := range sortedKeys(left) {
+			if i > 0 {
+				delete(left, key)
+			}
+		}
+	}
+	c.markers.send(&markerJob{p: p, t: t, commit: state == txnCompleteCommit, left: left, under: map[partitionKey]bool{}}, func() {
 		c.writeComplete(p, t, state)
 	})
 }
@@ -357,6 +374,9 @@ func (c *txnCoordinator) writeComplete(p *txnPartition, t *txn, state txnState) 
 // abortTimedOut aborts the transactions that have been open for longer than their
 // producer said, and fences that producer.
 func (c *txnCoordinator) abortTimedOut() {
+	if c.b.without(rules.TxnTimeout) {
+		return
+	}
 	now := c.now()
 	for _, p := range c.partitions() {
 		for _, t := range sortedTxns(p.txns) {

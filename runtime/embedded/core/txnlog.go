@@ -178,7 +178,12 @@ func newMarker(ms int64, m *txnMarker) *batch {
 }
 
 // stable is the replica's last stable offset.
-func (r *replica) stable() int64 { return r.log.txns.stable(r.hw) }
+func (r *replica) stable() int64 {
+	if r.b.without(rules.StableOffset) {
+		return r.hw
+	}
+	return r.log.txns.stable(r.hw)
+}
 
 // readable is where a reader of an isolation level must stop.
 func (r *replica) readable(isolation int8) int64 {

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"starfall/runtime/embedded/core"
+	"starfall/runtime/embedded/internal/rules"
 )
 
 var _ core.GroupTransactions = (*Coordinator)(nil)
@@ -172,6 +173,9 @@ func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kms
 			case ok:
 				ch.offset.order = c.order
 				g.prepare(req.ProducerID, ch.tp, ch.offset, true)
+				if c.env.Without.Lacks(rules.PendingOffsets) {
+					g.offsets[ch.tp] = ch.offset
+				}
 			default:
 				g.unprepare(req.ProducerID, ch.tp)
 			}
