@@ -423,6 +423,10 @@ func (b *broker) applyPartition(p *PartitionState) {
 		}
 		r = &replica{b: b, key: key, log: log, hw: max(min(log.checkpoint, log.next), log.start), epoch: -1, settings: b.topicSettings(key.topic)}
 		b.replicas[key] = r
+		if log.txns.pruned > r.hw {
+			// The process before knew a higher mark than it had written down.
+			log.rebuildProducers()
+		}
 	}
 	if p.Leader == b.n.id {
 		r.becomeLeader(p)

@@ -30,6 +30,7 @@ type Stats struct {
 	Acked     int // records acknowledged with acks=all
 	Elections int // of partition leaders
 	Commits   int // of offsets
+	Committed int // transactions
 	Virtual   time.Duration
 }
 
@@ -62,6 +63,9 @@ func Replay(s Schedule, o Options) (*Violation, Stats, error) {
 	}
 	for _, c := range m.members {
 		stats.Commits += c.commits
+	}
+	for _, i := range m.txnIDs {
+		stats.Committed += i.committed
 	}
 	for _, p := range m.check.parts {
 		stats.Elections += len(p.leaders)
@@ -113,6 +117,9 @@ func (m *sim) play() {
 	for _, n := range noises {
 		n.stopped = true
 	}
+	for _, i := range m.txnIDs {
+		i.hurry = true
+	}
 	// Work must go on now, and then everything come to rest.
 	since := m.now()
 	m.run(since + 2*sec)
@@ -123,13 +130,21 @@ func (m *sim) play() {
 		p.stopped = true
 	}
 	for _, r := range m.readers {
-		r.stopped = true
+		r.stopped = r.isolation == 0
 	}
 	for _, c := range m.members {
 		c.stopped = true
 	}
+	if len(m.txnIDs) > 0 {
+		dead := m.rng.IntN(4) == 0
+		for _, i := range m.txnIDs {
+			i.stop(dead)
+		}
+	}
 	m.run(m.now() + sec)
-	m.waitFor(RuleSameLogs, m.audit)
+	if m.waitFor(RuleRest, m.whole) {
+		m.waitFor(RuleSameLogs, m.audit)
+	}
 }
 
 // progress says who has got nothing done since a time.
@@ -141,6 +156,11 @@ func (m *sim) progress(since time.Duration) error {
 	}
 	if m.s.Members > 0 && !slices.ContainsFunc(m.members, func(c *member) bool { return c.committedAt >= since }) {
 		return fmt.Errorf("group: nothing was committed since %v", since)
+	}
+	for _, i := range m.txnIDs {
+		if i.committedAt < since {
+			return fmt.Errorf("%s: no transaction was committed since %v", i.name, since)
+		}
 	}
 	return nil
 }
@@ -191,6 +211,11 @@ func (m *sim) startLoad() []*noise {
 		r := &reader{m: m, partition: int32(i)}
 		m.readers = append(m.readers, r)
 		r.read()
+		if m.s.Transactions > 0 {
+			r := &reader{m: m, partition: int32(i), isolation: 1}
+			m.readers = append(m.readers, r)
+			r.read()
+		}
 		n := &noise{m: m, partition: int32(i)}
 		noises = append(noises, n)
 		n.send()
@@ -199,6 +224,11 @@ func (m *sim) startLoad() []*noise {
 		c := &member{m: m, position: make([]int64, m.s.Partitions)}
 		m.members = append(m.members, c)
 		c.again()
+	}
+	for i := range m.s.Transactions {
+		id := &txnID{m: m, name: fmt.Sprintf("x%d", i+1), acked: -1, doubtful: map[int64]bool{}}
+		m.txnIDs = append(m.txnIDs, id)
+		id.come()
 	}
 	return noises
 }
@@ -267,6 +297,7 @@ func Many(ctx context.Context, first uint64, count int, o Options) (*Found, int,
 				sum.Acked += stats.Acked
 				sum.Elections += stats.Elections
 				sum.Commits += stats.Commits
+				sum.Committed += stats.Committed
 				sum.Virtual += stats.Virtual
 				if v != nil {
 					if found == nil || s.Seed < found.Schedule.Seed {
@@ -309,6 +340,10 @@ func Shrink(f Found, o Options, replays int) Found {
 	}
 	if s := f.Schedule; s.Members > 0 {
 		s.Members = 0
+		try(s)
+	}
+	if s := f.Schedule; s.Transactions > 0 {
+		s.Transactions = 0
 		try(s)
 	}
 	if s := f.Schedule; len(s.Actions) > 0 {

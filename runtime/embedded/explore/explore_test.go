@@ -22,13 +22,13 @@ func TestNothingBreaksUnderRandomFaults(t *testing.T) {
 	}
 	start := time.Now()
 	found, done, stats := Many(context.Background(), *firstSeed, count, Options{})
-	t.Logf("%d schedules in %v: %d steps, %v of virtual time, %d records acknowledged, %d leaders, %d commits",
-		done, time.Since(start).Round(time.Millisecond), stats.Steps, stats.Virtual.Round(time.Second), stats.Acked, stats.Elections, stats.Commits)
+	t.Logf("%d schedules in %v: %d steps, %v of virtual time, %d records acknowledged, %d leaders, %d commits, %d transactions",
+		done, time.Since(start).Round(time.Millisecond), stats.Steps, stats.Virtual.Round(time.Second), stats.Acked, stats.Elections, stats.Commits, stats.Committed)
 	if found != nil {
 		small := Shrink(*found, Options{}, 200)
 		t.Fatalf("seed %d: %v\nreplay:\n%s\nsmaller, %v:\n%s", found.Schedule.Seed, found.Violation, found.Schedule, small.Violation, small.Schedule)
 	}
-	if stats.Acked < 20*done || stats.Elections < 4*done || stats.Commits < 2*done {
+	if stats.Acked < 20*done || stats.Elections < 4*done || stats.Commits < 2*done || stats.Committed < 4*done {
 		t.Errorf("got %+v over %d schedules, want a load and faults worth the name", stats, done)
 	}
 }

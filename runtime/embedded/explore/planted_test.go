@@ -42,6 +42,18 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		{"FenceOnTimeout", rules.FenceOnTimeout, 50},
 		{"Generation", rules.Generation, 50},
 		{"CommitStored", rules.CommitStored, 50},
+		{"StableOffset", rules.StableOffset, 1500},
+		{"AbortedKept", rules.AbortedKept, 1500},
+		{"EveryMarker", rules.EveryMarker, 1500},
+		{"DecidedFirst", rules.DecidedFirst, 1500},
+		{"FinishDecided", rules.FinishDecided, 1500},
+		{"ProducerEpoch", rules.ProducerEpoch, 1500},
+		{"FenceOnInit", rules.FenceOnInit, 1500},
+		{"TxnTimeout", rules.TxnTimeout, 1500},
+		{"VerifyTxn", rules.VerifyTxn, 1500},
+		{"MarkerEpoch", rules.MarkerEpoch, 1500},
+		{"PendingOffsets", rules.PendingOffsets, 1500},
+		{"LoadPending", rules.LoadPending, 1500},
 	} {
 		t.Run(plant.name, func(t *testing.T) {
 			if plant.within > 200 && (raceDetector || testing.Short()) {
