@@ -343,7 +343,7 @@ func (c *Coordinator) expireOffsets() {
 				gone = append(gone, tp)
 			}
 		}
-		c.forget(g, gone, g.state == empty && len(g.pending) == 0 && len(g.txns) == 0 && len(gone) == len(g.offsets), func(int16) {})
+		c.forget(g, gone, g.state == empty && len(g.pending) == 0 && len(g.txns) == 0 && len(g.writing) == 0 && len(gone) == len(g.offsets), func(int16) {})
 	}
 }
 

@@ -159,7 +159,7 @@ func (c *Coordinator) Load(now time.Duration, partition int32, records []core.Gr
 					continue
 				}
 				if r.Txn != nil {
-					g.prepare(r.Txn.ProducerID, tp, o, true)
+					g.prepare(r.Txn.ProducerID, tp, o)
 				} else {
 					g.offsets[tp] = o
 				}

@@ -15,15 +15,12 @@ import (
 
 var _ core.GroupTransactions = (*Coordinator)(nil)
 
-// pendingOffset is an offset that waits for its transaction's end. written is false until
-// the record is committed: the partition counts as unstable from the request on.
-type pendingOffset struct {
-	offset
-	written bool
-}
-
-// unstable says whether some open transaction has an offset for the partition (KIP-447).
+// unstable says whether some open transaction has an offset for the partition, or is about
+// to (KIP-447).
 func (g *group) unstable(tp topicPartition) bool {
+	if g.writing[tp] > 0 {
+		return true
+	}
 	for _, offsets := range g.txns {
 		if _, ok := offsets[tp]; ok {
 			return true
@@ -32,11 +29,12 @@ func (g *group) unstable(tp topicPartition) bool {
 	return false
 }
 
-func (g *group) prepare(producer int64, tp topicPartition, o offset, written bool) {
+// prepare keeps an offset that is in the log until its transaction ends.
+func (g *group) prepare(producer int64, tp topicPartition, o offset) {
 	if g.txns[producer] == nil {
-		g.txns[producer] = map[topicPartition]pendingOffset{}
+		g.txns[producer] = map[topicPartition]offset{}
 	}
-	g.txns[producer][tp] = pendingOffset{o, written}
+	g.txns[producer][tp] = o
 }
 
 func (g *group) unprepare(producer int64, tp topicPartition) {
@@ -58,8 +56,8 @@ func (g *group) drop(tp topicPartition) {
 // after the transaction's own stays.
 func (g *group) endTxn(producer int64, committed bool) {
 	for tp, p := range g.txns[producer] {
-		if old, ok := g.offsets[tp]; committed && p.written && (!ok || old.order < p.order) {
-			g.offsets[tp] = p.offset
+		if old, ok := g.offsets[tp]; committed && (!ok || old.order < p.order) {
+			g.offsets[tp] = p
 		}
 	}
 	delete(g.txns, producer)
@@ -143,7 +141,7 @@ func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kms
 				tp := topicPartition{t.Topic, p.Partition}
 				records = append(records, core.GroupRecord{Key: offsetKey(req.Group, tp), Value: offsetValue(o)})
 				changes = append(changes, change{tp, o, &rp.ErrorCode})
-				g.prepare(req.ProducerID, tp, o, false)
+				g.writing[tp]++
 			}
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -168,16 +166,15 @@ func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kms
 		c.order++
 		for _, ch := range changes {
 			*ch.code = code
-			switch {
-			case g.state == dead:
-			case ok:
+			if g.writing[ch.tp]--; g.writing[ch.tp] == 0 {
+				delete(g.writing, ch.tp)
+			}
+			if ok && g.state != dead {
 				ch.offset.order = c.order
-				g.prepare(req.ProducerID, ch.tp, ch.offset, true)
+				g.prepare(req.ProducerID, ch.tp, ch.offset)
 				if c.env.Without.Lacks(rules.PendingOffsets) {
 					g.offsets[ch.tp] = ch.offset
 				}
-			default:
-				g.unprepare(req.ProducerID, ch.tp)
 			}
 		}
 		reply(resp)

@@ -58,6 +58,17 @@ func TestTransactionalOffsets(t *testing.T) {
 			0s < a txn t/0:COORDINATOR_NOT_AVAILABLE
 			0s > a fetch stable=yes t/0
 			0s < a fetch ok t/0:-1@-1`},
+		{"what is refused leaves alone what is pending", `
+			0s > a txn t/0:5
+			0s < a txn t/0:ok
+			1s > storage fail 47
+			1s > b txn t/0:9
+			1s < b txn t/0:code 47
+			1s > a fetch stable=yes t/0
+			1s < a fetch ok t/0:UNSTABLE_OFFSET_COMMIT
+			2s > storage commit 1
+			2s > a fetch stable=yes t/0
+			2s < a fetch ok t/0:5@7`},
 		{"pending before it is written", `
 			0s > storage hold
 			0s > a txn t/0:5
