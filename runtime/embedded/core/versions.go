@@ -13,8 +13,10 @@ type APIVersion struct{ Key, Min, Max int16 }
 // apiVersions lists what the brokers answer, by key. Versions before those that speak
 // v2 record batches are left out, as Kafka 4 leaves them out (KIP-896); except that librdkafka
 // takes compression for unsupported where Produce 0 is not listed (KAFKA-18659).
-func apiVersions() []APIVersion {
-	return []APIVersion{
+//
+// It is an array, so that looking at it for every request costs no memory.
+func apiVersions() [49]APIVersion {
+	return [49]APIVersion{
 		{int16(kmsg.Produce), 0, 11},
 		{int16(kmsg.Fetch), 4, 17},
 		{int16(kmsg.ListOffsets), 1, 9},
