@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
 	"time"
 
 	"starfall/runtime/embedded/codec"
@@ -103,7 +104,7 @@ func (r *replica) unpacked(b *batch) ([]byte, error) {
 	if full.codec() == codec.None {
 		return full.data[batchHeader:], nil
 	}
-	src, err := r.b.n.w.codec.Reader(full.codec(), full.data[batchHeader:])
+	src, err := r.b.n.w.codec.Reader(full.codec(), full.data[batchHeader:], codec.MaxUnpacked)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +222,7 @@ func (r *replica) rebuilt(b *batch, records []byte, count int32) (*batch, error)
 	if err != nil {
 		return nil, err
 	}
-	data, err := r.b.n.w.codec.Compress(bytes.Clone(full.data[:batchHeader]), b.codec(), r.settings.compressionLevel, records)
+	data, err := r.b.n.w.codec.Compress(bytes.Clone(full.data[:batchHeader]), b.codec(), r.settings.compressionLevel, bytes.NewReader(records), math.MaxInt32)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package core
 // coordinator.
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -22,7 +23,18 @@ type produceState struct {
 	sent    bool // every partition has been looked at
 	timeout *timer
 	done    bool
+	// unpack is how many bytes its batches may still unpack to.
+	unpack int64
+	// kept are the bytes of those of its batches that are in logs or will be, and appended
+	// those batches.
+	kept     int
+	appended []*batch
 }
+
+// A request may unpack to codec.MaxUnpacked, as each of its batches may, or to so many times
+// its batches' size. Brokers unpack batches to look at each record, and while this one does,
+// nobody is served.
+const unpackedTimes = 20
 
 type produceWait struct {
 	r    *replica
@@ -32,7 +44,13 @@ type produceWait struct {
 
 func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
-	s := &produceState{resp: resp, reply: reply}
+	came := 0
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			came += len(req.Topics[i].Partitions[j].Records)
+		}
+	}
+	s := &produceState{resp: resp, reply: reply, unpack: max(codec.MaxUnpacked, unpackedTimes*int64(came))}
 	badAcks := req.Acks != 0 && req.Acks != 1 && req.Acks != -1
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	for i := range req.Topics {
@@ -51,6 +69,13 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 			b.produceTo(from, s, req, partitionKey{t.Topic, t.Partitions[j].Partition}, t.Partitions[j].Records, rp)
 		}
 	}
+	if 2*s.kept < came {
+		// What was refused came in the same piece of memory.
+		for _, bt := range s.appended {
+			bt.data = bytes.Clone(bt.data)
+		}
+	}
+	s.appended = nil
 	if req.Acks == 0 {
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {
@@ -162,9 +187,13 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		fail(codeUnsupportedCompression, "") // KIP-110
 		return
 	}
-	if code, message := bt.checkRecords(&b.n.w.codec, r.rules()); code != 0 {
-		fail(code, message)
-		return
+	if rules := r.rules(); bt.looksInside(rules) {
+		code, message := bt.checkRecords(&b.n.w.codec, rules, min(s.unpack, codec.MaxUnpacked))
+		s.unpack -= min(s.unpack, codec.MaxUnpacked) - b.n.w.codec.Left()
+		if code != 0 {
+			fail(code, message)
+			return
+		}
 	}
 	if !bt.transactional() {
 		b.appendProduced(from, s, req, r, bt, part)
@@ -173,6 +202,7 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 	// What waits for the transaction's coordinator waits as for replicas.
 	part.ErrorCode = codePending
 	s.left++
+	s.kept += len(records)
 	s.waiting = append(s.waiting, produceWait{r, nil, part})
 	b.verifyTxn(r, *req.TransactionID, bt.producerID, bt.producerEpoch, func(code int16) {
 		if s.done && req.Acks != 0 {
@@ -210,11 +240,16 @@ func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.Prod
 	}
 	if !r.settings.compressAsSent && bt.codec() != r.settings.compression {
 		var err error
-		if bt, err = bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel); err != nil {
+		if bt, err = bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel, r.settings.maxMessageBytes); err != nil {
 			part.ErrorCode = codeCorruptMessage
+			if errors.Is(err, codec.ErrTooLarge) {
+				part.ErrorCode = codeMessageTooLarge
+			}
 			return
 		}
 	}
+	s.kept += len(bt.data)
+	s.appended = append(s.appended, bt)
 	r.append(bt)
 	part.BaseOffset, part.LogStartOffset = bt.base, r.log.start
 	if r.settings.logAppendTime {

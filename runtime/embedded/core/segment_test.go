@@ -228,7 +228,7 @@ func TestCompaction(t *testing.T) {
 			}
 			n := int(rb.Length) + 12
 			b := &batch{data: data[:n], attributes: rb.Attributes, base: rb.FirstOffset, count: rb.NumRecords}
-			if err := b.eachRecord(&w.codec, func(_ int32, h recordHead) bool {
+			if err := b.eachRecord(&w.codec, codec.MaxUnpacked, func(_ int32, h recordHead) bool {
 				offsets = append(offsets, b.base+h.offsetDelta)
 				return true
 			}); err != nil {
