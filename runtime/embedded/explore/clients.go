@@ -131,7 +131,9 @@ type reader struct {
 	partition int32
 	isolation int8 // 1: it gets only what is committed
 	leader    int32
+	last      int32 // leader before
 	offset    int64
+	once      int64 // everything below has been read before
 	stopped   bool
 }
 
@@ -142,6 +144,10 @@ func (r *reader) read() {
 	if r.leader == 0 {
 		r.m.leaderOf(r.partition, func(leader int32) {
 			r.leader = leader
+			if leader != 0 && leader != r.last && r.isolation != 0 {
+				// What another leader knows of transactions that are long over counts too.
+				r.offset, r.last = 0, leader
+			}
 			r.m.after(100*ms, r.read)
 		})
 		return
@@ -159,7 +165,8 @@ func (r *reader) read() {
 		if r.isolation == 0 {
 			r.offset = r.m.check.read(r.partition, r.offset, a.Topics[0].Partitions[0].RecordBatches)
 		} else {
-			r.offset = r.m.check.readCommitted(r.partition, r.offset, &a.Topics[0].Partitions[0])
+			r.offset = r.m.check.readCommitted(r.partition, r.offset, r.once, &a.Topics[0].Partitions[0])
+			r.once = max(r.once, r.offset)
 		}
 	})
 }

@@ -63,6 +63,7 @@ type transaction struct {
 	id     *txnID
 	outcome
 	made, seen []int // by partition: records acknowledged, and visible to read_committed
+	added      []int32
 	offset     bool  // its number was committed as an offset in it
 }
 
@@ -133,9 +134,12 @@ func (i *txnID) crash(next time.Duration) {
 // sendLate sends one more batch of the transaction, some time after its producer has
 // given it up.
 func (x *transactor) sendLate() {
-	partition := int32(x.m.rng.IntN(x.m.s.Partitions))
+	if len(x.now.added) == 0 {
+		return // a client writes only where the coordinator knows that it does
+	}
+	partition := x.now.added[x.m.rng.IntN(len(x.now.added))]
 	leader := x.leaders[partition]
-	if leader == 0 || x.pid < 0 {
+	if leader == 0 {
 		return
 	}
 	pid, epoch, seq, value := x.pid, x.epoch, x.seq[partition], txnValue(x.now.number, partition, 255)
@@ -317,6 +321,7 @@ func (x *transactor) open() {
 			x.fails(code)
 			return
 		}
+		t.added = parts
 		x.write(parts, m.rng.IntN(5) == 0)
 	})
 }
@@ -379,7 +384,8 @@ func (x *transactor) decide() {
 		x.finish(true, false)
 		return
 	}
-	commit, late := x.m.rng.IntN(4) > 0, x.m.rng.IntN(2) == 0
+	commit := x.m.rng.IntN(4) > 0
+	late := !commit && x.m.rng.IntN(2) == 0
 	x.m.after(time.Duration(x.m.rng.IntN(300))*ms, func() {
 		if !x.over {
 			x.finish(commit, late)

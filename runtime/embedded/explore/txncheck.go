@@ -79,8 +79,8 @@ func (c *checker) lastStable(broker int32, p *partition, r *replica, s core.Repl
 }
 
 // readCommitted checks what a reader of committed records got from an offset on, filters
-// it as a client does, and returns where to go on.
-func (c *checker) readCommitted(id int32, offset int64, a *kmsg.FetchResponseTopicPartition) int64 {
+// it as a client does, and returns where to go on. What lies below once it has read before.
+func (c *checker) readCommitted(id int32, offset, once int64, a *kmsg.FetchResponseTopicPartition) int64 {
 	p := c.parts[id]
 	excused := c.txnExcused()
 	if a.LastStableOffset > a.HighWatermark {
@@ -110,7 +110,7 @@ func (c *checker) readCommitted(id int32, offset int64, a *kmsg.FetchResponseTop
 			gone = slices.DeleteFunc(gone, func(id int64) bool { return id == producer })
 		case txnBatch:
 			if v, ok := valueOf(batch); ok && base >= offset && !excused {
-				c.met(p, base, v, !slices.Contains(gone, producer))
+				c.met(p, base, v, !slices.Contains(gone, producer), base >= once)
 			}
 		}
 	}
@@ -118,15 +118,15 @@ func (c *checker) readCommitted(id int32, offset int64, a *kmsg.FetchResponseTop
 }
 
 // met: a reader of committed records met one that was written in a transaction, and shows
-// it or not.
-func (c *checker) met(p *partition, offset int64, value uint64, shown bool) {
+// it or not, for the first time or again.
+func (c *checker) met(p *partition, offset int64, value uint64, shown, first bool) {
 	t := c.transactions[value>>16&0xffffffff]
 	switch {
 	case shown && (t.outcome == begun || t.outcome == aborted):
 		c.breaks(RuleAborted, "%s-%d offset %d: shown, but transaction %d of %s is %v", p.topic, p.id, offset, t.number, t.id.name, t.outcome)
 	case !shown && t.outcome == committed:
 		c.breaks(RuleWhole, "%s-%d offset %d: not shown, but transaction %d of %s is committed", p.topic, p.id, offset, t.number, t.id.name)
-	case shown:
+	case shown && first:
 		t.seen[p.id]++
 	}
 }
