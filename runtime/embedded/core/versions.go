@@ -183,16 +183,24 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 	}
 }
 
-// answerVersions lists the versions; a version that is not known gets the list in
-// version 0, with an error that says so (KIP-511).
+// answerVersions lists the versions. A version that is not known gets those of ApiVersions alone,
+// in version 0, with an error that says so (KIP-511); a client that has no proper name gets an
+// error.
 func (b *broker) answerVersions(r *kmsg.ApiVersionsRequest) kmsg.Response {
 	resp := r.ResponseKind().(*kmsg.ApiVersionsResponse)
-	if _, highest, _ := Supported(r.Key()); r.GetVersion() > highest || r.GetVersion() < 0 {
+	lowest, highest, _ := Supported(r.Key())
+	v := r.GetVersion()
+	unknown := v < lowest || v > highest
+	switch {
+	case unknown:
 		resp.SetVersion(0)
 		resp.ErrorCode = codeUnsupportedVersion
+	case v >= 3 && !(softwareName(r.ClientSoftwareName) && softwareName(r.ClientSoftwareVersion)):
+		resp.ErrorCode = codeInvalidRequest
+		return resp
 	}
 	for _, v := range apiVersions() {
-		if isGroupRequest(v.Key) && !b.answersGroup(v.Key) {
+		if isGroupRequest(v.Key) && !b.answersGroup(v.Key) || unknown && v.Key != r.Key() {
 			continue
 		}
 		k := kmsg.NewApiVersionsResponseApiKey()
@@ -201,4 +209,17 @@ func (b *broker) answerVersions(r *kmsg.ApiVersionsRequest) kmsg.Response {
 	}
 	b.features(resp)
 	return resp
+}
+
+// softwareName: letters, digits, and within it hyphens and dots.
+func softwareName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case (c == '-' || c == '.') && i > 0 && i < len(s)-1:
+		default:
+			return false
+		}
+	}
+	return s != ""
 }
