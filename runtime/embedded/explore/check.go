@@ -138,6 +138,9 @@ type replica struct {
 	stable int64  // last stable offset of this process
 	led    int32  // highest epoch in which its leadership was judged
 	lacks  bool   // lost committed records when power went
+	// outage: its power went, and it has been in sync ever since, for all that the
+	// controllers know.
+	outage bool
 }
 
 func newChecker(m *sim) *checker {
@@ -198,6 +201,9 @@ func (c *checker) committed(s core.PartitionState, active func(broker int32) boo
 		}
 	}
 	p.state, p.known = s, true
+	for i := range p.replicas {
+		p.replicas[i].outage = p.replicas[i].outage && slices.Contains(s.ISR, int32(i+1))
+	}
 	c.touch(s.ISR[0], s.Topic, s.Partition)
 }
 
@@ -254,6 +260,7 @@ func (c *checker) ended(broker int32) {
 	for _, p := range c.parts {
 		p.replicas[broker-1].hw, p.replicas[broker-1].stable = 0, 0
 		p.replicas[broker-1].led = -1
+		p.replicas[broker-1].outage = p.replicas[broker-1].outage || c.m.host(broker).state == core.PoweredOff
 	}
 }
 
@@ -338,6 +345,7 @@ func (c *checker) leads(broker int32, p *partition, r *replica, s core.ReplicaSt
 				c.breaks(RuleCommitted, "%s-%d: broker %d leads in epoch %d without all that is committed up to %d, its log ends at %d", p.topic, p.id, broker, s.LeaderEpoch, p.end, s.LogEnd)
 				return
 			}
+			c.mayLose(broker, p)
 			c.lose(p, log, s.LeaderEpoch)
 		}
 	}
@@ -368,6 +376,20 @@ func (c *checker) leads(broker int32, p *partition, r *replica, s core.ReplicaSt
 		b, ok := log.At(hw - 1)
 		if !ok || !p.has(hw-1, b.Sum) {
 			c.breaks(RuleCommitted, "%s-%d: broker %d has another record at %d than was committed", p.topic, p.id, broker, hw-1)
+		}
+	}
+}
+
+// mayLose: a broker without all that is committed may lead only when every broker in sync
+// has had an outage. Where one has not, the others must have been fenced and left the
+// in-sync replicas before they came back.
+func (c *checker) mayLose(broker int32, p *partition) {
+	if c.m.s.Unclean {
+		return
+	}
+	for _, id := range p.state.ISR {
+		if !p.replicas[id-1].outage {
+			c.breaks(RuleCommitted, "%s-%d: broker %d leads after an outage without all that is committed up to %d, and broker %d of %v has had none", p.topic, p.id, broker, p.end, id, p.state.ISR)
 		}
 	}
 }

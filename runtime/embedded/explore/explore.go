@@ -31,6 +31,7 @@ type Stats struct {
 	Elections int // of partition leaders
 	Commits   int // of offsets
 	Committed int // transactions
+	Lost      int // schedules in which power took what was committed
 	Virtual   time.Duration
 }
 
@@ -63,6 +64,9 @@ func Replay(s Schedule, o Options) (*Violation, Stats, error) {
 	}
 	for _, c := range m.members {
 		stats.Commits += c.commits
+	}
+	if m.check.lost {
+		stats.Lost = 1
 	}
 	for _, i := range m.txnIDs {
 		stats.Committed += i.committed
@@ -136,9 +140,9 @@ func (m *sim) play() {
 		c.stopped = true
 	}
 	if len(m.txnIDs) > 0 {
-		dead := m.rng.IntN(4) == 0
+		dying := m.rng.IntN(4) == 0
 		for _, i := range m.txnIDs {
-			i.stop(dead)
+			i.stop(dying)
 		}
 	}
 	m.run(m.now() + sec)
@@ -298,6 +302,7 @@ func Many(ctx context.Context, first uint64, count int, o Options) (*Found, int,
 				sum.Elections += stats.Elections
 				sum.Commits += stats.Commits
 				sum.Committed += stats.Committed
+				sum.Lost += stats.Lost
 				sum.Virtual += stats.Virtual
 				if v != nil {
 					if found == nil || s.Seed < found.Schedule.Seed {

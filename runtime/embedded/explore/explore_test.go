@@ -22,8 +22,8 @@ func TestNothingBreaksUnderRandomFaults(t *testing.T) {
 	}
 	start := time.Now()
 	found, done, stats := Many(context.Background(), *firstSeed, count, Options{})
-	t.Logf("%d schedules in %v: %d steps, %v of virtual time, %d records acknowledged, %d leaders, %d commits, %d transactions",
-		done, time.Since(start).Round(time.Millisecond), stats.Steps, stats.Virtual.Round(time.Second), stats.Acked, stats.Elections, stats.Commits, stats.Committed)
+	t.Logf("%d schedules in %v: %d steps, %v of virtual time, %d records acknowledged, %d leaders, %d commits, %d transactions; in %d power took what was committed",
+		done, time.Since(start).Round(time.Millisecond), stats.Steps, stats.Virtual.Round(time.Second), stats.Acked, stats.Elections, stats.Commits, stats.Committed, stats.Lost)
 	if found != nil {
 		small := Shrink(*found, Options{}, 200)
 		t.Fatalf("seed %d: %v\nreplay:\n%s\nsmaller, %v:\n%s", found.Schedule.Seed, found.Violation, found.Schedule, small.Violation, small.Schedule)

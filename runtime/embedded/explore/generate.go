@@ -54,6 +54,9 @@ func Generate(seed uint64) Schedule {
 			a.On = on[g.rng.IntN(len(on))]
 		}
 		s.Actions = append(s.Actions, a)
+		if a.Verb == PowerOff && g.rng.IntN(3) == 0 {
+			s.Actions = append(s.Actions, g.outage(a)...)
+		}
 		if g.rng.IntN(3) == 0 {
 			at += time.Duration(g.rng.IntN(300)) * ms
 		} else {
@@ -146,6 +149,21 @@ func (g *generator) action() Action {
 		a.Node = int32(1 + g.rng.IntN(g.s.Transactions))
 	}
 	return a
+}
+
+// outage takes the power from other nodes at the same time.
+func (g *generator) outage(a Action) []Action {
+	var more []Action
+	for _, id := range g.nodes {
+		if id != a.Node && g.rng.IntN(3) > 0 {
+			b := a
+			b.Node = id
+			more = append(more, b)
+			g.down[id] = true
+			delete(g.paused, id)
+		}
+	}
+	return more
 }
 
 func (g *generator) mend() Action {

@@ -53,6 +53,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		{"VerifyTxn", rules.VerifyTxn, 1500},
 		{"MarkerEpoch", rules.MarkerEpoch, 1500},
 		{"PendingOffsets", rules.PendingOffsets, 1500},
+		{"KillKeeps", rules.KillKeeps, 1500},
 		{"LoadPending", rules.LoadPending, 1500},
 	} {
 		t.Run(plant.name, func(t *testing.T) {

@@ -64,16 +64,16 @@ type transaction struct {
 	outcome
 	made, seen []int // by partition: records acknowledged, and visible to read_committed
 	added      []int32
-	offset     bool  // its number was committed as an offset in it
+	offset     bool // its number was committed as an offset in it
 }
 
 // txnID is a transactional id with those who use it, and a consumer group of the same
 // name, where its transactions commit their numbers as offsets.
 type txnID struct {
-	m      *sim
-	name   string
-	live   []*transactor // all that have not been fenced and have not crashed
-	turns  int           // how often a producer was told an epoch without having had one
+	m     *sim
+	name  string
+	live  []*transactor // all that have not been fenced and have not crashed
+	turns int           // how often a producer was told an epoch without having had one
 
 	acked    int64          // the last offset whose commit was acknowledged, -1 for none
 	doubtful map[int64]bool // offsets whose commit was asked for
@@ -81,6 +81,7 @@ type txnID struct {
 	committed   int
 	committedAt time.Duration
 	hurry       bool // commit everything, without pauses
+	dying       bool // leave the next transaction open for ever
 	stopped     bool
 	finished    bool // the last look at the offset is done
 }
@@ -289,7 +290,7 @@ func (x *transactor) end(code int16) {
 // begin begins the next transaction.
 func (x *transactor) begin() {
 	i := x.id
-	if i.stopped {
+	if i.stopped && !i.dying {
 		x.end(0)
 		return
 	}
@@ -380,6 +381,11 @@ func (x *transactor) offsets() {
 
 // decide ends the transaction after a while: most commit.
 func (x *transactor) decide() {
+	if x.id.dying {
+		x.id.crash(-1)
+		x.id.finish()
+		return
+	}
 	if x.id.hurry {
 		x.finish(true, false)
 		return
@@ -491,13 +497,10 @@ func (i *txnID) look(stable bool, times int, done func(good bool)) {
 	})
 }
 
-// stop lets the producers end what they have begun; one in four schedules ends with
-// transactions that nobody ends.
-func (i *txnID) stop(dead bool) {
-	i.stopped = true
-	if dead {
-		i.crash(-1)
-	}
+// stop lets the producers end what they have begun, or one of them leave the next
+// transaction open, for the coordinator to abort.
+func (i *txnID) stop(dying bool) {
+	i.stopped, i.dying = true, dying
 	if len(i.live) == 0 {
 		i.finish()
 	}

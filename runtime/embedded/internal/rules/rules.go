@@ -82,6 +82,8 @@ const (
 	PendingOffsets
 	// LoadPending: a new group coordinator forgets the offsets of open transactions.
 	LoadPending
+	// KillKeeps: a process that is killed takes with it what the disk has not got yet.
+	KillKeeps
 )
 
 // Lacks reports whether a rule is left out.
