@@ -84,6 +84,9 @@ const (
 	LoadPending
 	// KillKeeps: a process that is killed takes with it what the disk has not got yet.
 	KillKeeps
+	// RegisterFences: a broker that starts again takes the place of the process before, which
+	// may still be in sync.
+	RegisterFences
 )
 
 // Lacks reports whether a rule is left out.
