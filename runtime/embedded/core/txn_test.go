@@ -500,3 +500,37 @@ func TestAdministratorsSeeTransactions(t *testing.T) {
 	got = ask(t, w, leaders(w, "t")[0], m).(*kmsg.WriteTxnMarkersResponse).Markers[0].Topics[0].Partitions[0].ErrorCode
 	expect(t, "an old producer's marker", got, codeInvalidProducerEpoch)
 }
+
+// TestLastStableOffsetAfterARestart: a process that knows a lower high-water mark than the
+// one before it had does not take a transaction for done whose marker is above that.
+func TestLastStableOffsetAfterARestart(t *testing.T) {
+	w, s := txnWorld(t, nil)
+	expect(t, "init", s.init(60*sec), 0)
+	expect(t, "add", s.add("t", 0), 0)
+	expect(t, "produce", s.produce(0, 10, 1), 0)
+	must(t, within(w, 2*checkpointInterval, func() error {
+		if got := w.byID[3].disk.logs[partitionKey{"t", 0}].checkpoint; got != 1 {
+			return fmt.Errorf("got high-water mark %d on the disk, want 1", got)
+		}
+		return nil
+	}))
+	expect(t, "end", s.end(true), 0)
+	s.settled("CompleteCommit")
+	w.Advance(w.Now() + sec)
+	if r, _ := w.Replica(3, "t", 0); r.HighWatermark != 2 || r.LastStable != 2 {
+		t.Fatalf("before: got %+v, want high-water mark and last stable offset 2", r)
+	}
+	must(t, w.Kill(3))
+	seen := map[int64]int64{} // high-water mark to last stable offset
+	w.opts.OnReplica = func(broker int32, topic string, partition int32) {
+		if r, ok := w.Replica(broker, topic, partition); ok && broker == 3 && topic == "t" && partition == 0 {
+			seen[r.HighWatermark] = r.LastStable
+		}
+	}
+	must(t, w.Start(3))
+	w.Advance(w.Now() + sec)
+	settle(t, w)
+	if at1, ok := seen[1]; !ok || at1 != 0 || seen[2] != 2 {
+		t.Errorf("got last stable offsets by high-water mark %v, want 1:0 and 2:2", seen)
+	}
+}

@@ -418,6 +418,14 @@ func (x *transactor) finish(commit, late bool) {
 		x.tell("transaction %d: commit %t: error %d, doubt %t", t.number, commit, code, doubt)
 		x.now = nil
 		switch {
+		case code == 0 && !x.m.check.inOffice(x.txns, x.m.check.txns):
+			// A coordinator that has been replaced and does not know takes this for the end
+			// of the transaction before, and so it is answered without being written, as in
+			// Kafka before transaction.version 2 (KIP-890).
+			t.outcome = asked
+			if t.offset {
+				x.id.doubtful[int64(t.number)] = true
+			}
 		case commit && code == 0:
 			t.outcome = committed
 			x.id.committed++
