@@ -129,6 +129,24 @@ at 2.877s split 1
 at 6.479s power_off 3
 `,
 		},
+		{
+			// A rule of this package was: what a coordinator answers to EndTxn holds. One that
+			// had been replaced took it for the end of the transaction before.
+			"an end that a replaced coordinator answers", `
+seed 20816
+brokers 3
+controllers 0
+partitions 2
+members 2
+transactions 1
+unclean false
+for 20s
+at 6.077s lead 3 1
+at 7.551s split 2,3
+at 10.084s on end rival 1
+at 13.866s kill 3
+`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, err := Parse(c.text)
