@@ -14,7 +14,8 @@ package explore
 //	fenced           a request of a producer that was fenced   the same; a coordinator or leader that was replaced
 //	                 succeeds                                  and does not know
 //	offsets          the group's coordinator tells an offset   the same
-//	nothing hangs    at the end                                the same
+//	nothing hangs,   at the end                                the same
+//	work goes on
 
 import (
 	"encoding/binary"
