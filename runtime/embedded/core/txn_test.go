@@ -533,3 +533,53 @@ func TestLastStableOffsetAfterARestart(t *testing.T) {
 		t.Errorf("got last stable offsets by high-water mark %v, want 1:0 and 2:2", seen)
 	}
 }
+
+// TestCoordinatorWaitsForWhatItHasRead: a new coordinator whose last record is on no other
+// broker says that it is loading; what it would say from memory could be taken back.
+func TestCoordinatorWaitsForWhatItHasRead(t *testing.T) {
+	w := newWorld(t, Options{Brokers: 3, Controllers: 1, Config: map[string]string{
+		"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "200", "transaction.state.log.num.partitions": "1"}})
+	settle(t, w)
+	createTopic(t, w, 1, "t", 1, 3, nil, [][]int32{{1, 2, 3}})
+	s := &txnClient{t: t, w: w, id: "x"}
+	expect(t, "init", s.init(60*sec), 0)
+	var order []int32 // of leaders
+	for _, p := range w.Partitions(0) {
+		if p.Topic == txnTopic {
+			order = p.Replicas
+		}
+	}
+	// The third broker fetches nothing and stays in sync for replica.lag.time.max.ms.
+	third := order[2]
+	w.SetPaths(func(from, to int32) Path {
+		return Path{Cut: (from == third || to == third) && from < ControllerID(1) && to < ControllerID(1)}
+	})
+	add := func() *kmsg.AddPartitionsToTxnRequest {
+		req := kmsg.NewPtrAddPartitionsToTxnRequest()
+		req.SetVersion(3)
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch = s.id, s.pid, s.epoch
+		req.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+		return req
+	}
+	w.Request(order[0], ClientConn{ID: 1}, add(), func(kmsg.Response) {})
+	w.Advance(w.Now() + sec)
+	must(t, w.Kill(order[0]))
+	must(t, within(w, 10*sec, func() error {
+		if r, _ := w.Replica(order[1], txnTopic, 0); !r.Leader {
+			return fmt.Errorf("broker %d does not lead", order[1])
+		}
+		return nil
+	}))
+	if r, _ := w.Replica(order[1], txnTopic, 0); r.HighWatermark >= r.LogEnd {
+		t.Fatalf("got %+v, want a record that is not committed", r)
+	}
+	a := ask(t, w, order[1], add()).(*kmsg.AddPartitionsToTxnResponse)
+	expect(t, "add before all is committed", a.Topics[0].Partitions[0].ErrorCode, codeCoordinatorLoading)
+	list := ask(t, w, order[1], at(kmsg.NewPtrListTransactionsRequest())).(*kmsg.ListTransactionsResponse)
+	expect(t, "list before all is committed", list.ErrorCode, codeCoordinatorLoading)
+	w.SetPaths(nil)
+	expect(t, "add", s.add("t", 0), 0)
+	expect(t, "produce", s.produce(0, 10, 1), 0)
+	expect(t, "end", s.end(true), 0)
+	s.settled("CompleteCommit")
+}

@@ -164,7 +164,12 @@ func (b *broker) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Respon
 		}
 	}
 	now := b.txns.now()
-	for _, p := range b.txns.partitions() {
+	partitions, all := b.txns.partitions()
+	if !all {
+		resp.ErrorCode = codeCoordinatorLoading
+		return resp
+	}
+	for _, p := range partitions {
 		for _, t := range sortedTxns(p.txns) {
 			switch {
 			case len(req.StateFilters) > 0 && !slices.Contains(req.StateFilters, t.state.String()):

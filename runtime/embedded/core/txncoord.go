@@ -23,6 +23,8 @@ type txnPartition struct {
 	number int32
 	epoch  int32 // the coordinator epoch of its markers
 	txns   map[string]*txn
+	// loading: what was read is not all committed yet.
+	loading bool
 }
 
 func newTxnCoordinator(b *broker) *txnCoordinator {
@@ -46,10 +48,28 @@ func (c *txnCoordinator) repeat(every time.Duration, fn func()) {
 
 func (c *txnCoordinator) now() int64 { return c.b.n.w.wallMillis(c.b.n.w.now) }
 
-// load takes over a partition: what its log says holds, and what is decided is carried out.
+// load takes over a partition. What its log says holds as soon as all of it is committed:
+// until then the next leader may not have the last of it, and a client that was told so
+// from memory would write in a transaction that nobody ends. Kafka does not wait, but
+// answers COORDINATOR_LOAD_IN_PROGRESS for as long as it reads.
 func (c *txnCoordinator) load(r *replica) {
-	p := &txnPartition{number: r.key.partition, epoch: r.epoch, txns: readTxns(r.log)}
+	p := &txnPartition{number: r.key.partition, epoch: r.epoch, txns: readTxns(r.log), loading: true}
 	c.led[p.number] = p
+	end := r.log.next
+	if r.hw >= end {
+		c.loaded(p)
+		return
+	}
+	r.wait(end, func(int16) {
+		if c.leads(p) && r.hw >= end {
+			c.loaded(p)
+		}
+	})
+}
+
+// loaded carries out what is decided.
+func (c *txnCoordinator) loaded(p *txnPartition) {
+	p.loading = false
 	for _, t := range sortedTxns(p.txns) {
 		if t.state.preparing() && !c.b.without(rules.FinishDecided) {
 			c.complete(p, t)
@@ -59,13 +79,17 @@ func (c *txnCoordinator) load(r *replica) {
 
 func (c *txnCoordinator) unload(partition int32) { delete(c.led, partition) }
 
-// partitions lists what is led, in order.
-func (c *txnCoordinator) partitions() []*txnPartition {
-	out := make([]*txnPartition, 0, len(c.led))
+// partitions lists what is led and loaded, in order; all tells that nothing is loading.
+func (c *txnCoordinator) partitions() (out []*txnPartition, all bool) {
+	all = true
 	for _, number := range slices.Sorted(maps.Keys(c.led)) {
+		if c.led[number].loading {
+			all = false
+			continue
+		}
 		out = append(out, c.led[number])
 	}
-	return out
+	return out, all
 }
 
 // leads: the partition is still the one that was loaded.
@@ -79,6 +103,9 @@ func (c *txnCoordinator) find(id string) (*txnPartition, *txn, int16) {
 	p := c.led[c.b.txnPartition(id)]
 	if p == nil {
 		return nil, nil, codeNotCoordinator
+	}
+	if p.loading {
+		return nil, nil, codeCoordinatorLoading
 	}
 	return p, p.txns[id], 0
 }
@@ -378,7 +405,8 @@ func (c *txnCoordinator) abortTimedOut() {
 		return
 	}
 	now := c.now()
-	for _, p := range c.partitions() {
+	partitions, _ := c.partitions()
+	for _, p := range partitions {
 		for _, t := range sortedTxns(p.txns) {
 			if t.state == txnOngoing && t.pending == txnNone && t.started+int64(t.timeoutMS) < now {
 				c.end(p, t, producerEpoch{t.producerID, t.fence()}, false, false, func(int16) {})
@@ -391,7 +419,8 @@ func (c *txnCoordinator) abortTimedOut() {
 // transactional.id.expiration.ms.
 func (c *txnCoordinator) removeExpired() {
 	limit := c.now() - c.b.n.cfg.long("transactional.id.expiration.ms")
-	for _, p := range c.partitions() {
+	partitions, _ := c.partitions()
+	for _, p := range partitions {
 		var gone []*txn
 		var records []GroupRecord
 		for _, t := range sortedTxns(p.txns) {
