@@ -101,7 +101,7 @@ func newGuarded(t *testing.T) *guarded {
 	g := &guarded{t: t, conns: map[string]ConnID{}}
 	g.w = newWorld(t, Options{
 		Brokers:   1,
-		Config:    map[string]string{"transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1"},
+		Config:    map[string]string{"transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1", "offsets.topic.replication.factor": "1"},
 		CloseConn: func(_ int32, id ConnID) { g.ended = append(g.ended, id) },
 		Groups: func(env GroupEnv) GroupCoordinator {
 			return groupsThat(func(req kmsg.Request) kmsg.Response {

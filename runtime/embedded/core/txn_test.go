@@ -583,3 +583,20 @@ func TestCoordinatorWaitsForWhatItHasRead(t *testing.T) {
 	expect(t, "end", s.end(true), 0)
 	s.settled("CompleteCommit")
 }
+
+// TestOffsetsPartitionMustBeKnown: what the coordinator has not heard of it could not send a
+// marker to, so it takes it into no transaction.
+func TestOffsetsPartitionMustBeKnown(t *testing.T) {
+	w, s := txnWorld(t, nil)
+	expect(t, "init", s.init(60*sec), 0)
+	req := at(kmsg.NewPtrAddOffsetsToTxnRequest())
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = s.id, s.pid, s.epoch, "g"
+	code := func(r kmsg.Response) int16 { return r.(*kmsg.AddOffsetsToTxnResponse).ErrorCode }
+	expect(t, "add offsets before the topic is there", code(ask(t, w, s.coordinator(), req)), codeCoordinatorLoading)
+	expect(t, "add offsets", s.insist(req, code), 0)
+	expect(t, "end", s.end(true), 0)
+	s.settled("CompleteCommit")
+	if leaders(w, offsetsTopic)[s.w.byID[1].broker.groupPartition("g")] == 0 {
+		t.Errorf("got no leader of the group's partition")
+	}
+}

@@ -112,6 +112,14 @@ func (b *broker) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest, reply f
 func (b *broker) addOffsetsToTxn(req *kmsg.AddOffsetsToTxnRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
 	key := partitionKey{offsetsTopic, b.groupPartition(req.Group)}
+	if b.image().partition(key) == nil {
+		// A partition that the coordinator has not heard of would get no marker. Kafka does
+		// not look; every client takes this code for worth another try.
+		b.autoCreate(offsetsTopic)
+		resp.ErrorCode = codeCoordinatorLoading
+		reply(resp)
+		return
+	}
 	b.txns.addPartitions(req.TransactionalID, producerEpoch{req.ProducerID, req.ProducerEpoch}, []partitionKey{key}, func(code int16) {
 		resp.ErrorCode = fencedFor(code, req.GetVersion() >= 2)
 		reply(resp)
