@@ -193,7 +193,7 @@ func (f *clientFetch) answer() {
 				continue
 			}
 			limit := r.readable(req.IsolationLevel)
-			batches, size := r.log.read(p.FetchOffset, limit, min(room, int(p.PartitionMaxBytes)), first)
+			batches, size := r.log.read(nil, p.FetchOffset, limit, min(room, int(p.PartitionMaxBytes)), first)
 			if req.IsolationLevel == readCommitted {
 				rp.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
 			}

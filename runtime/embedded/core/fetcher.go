@@ -27,17 +27,22 @@ type (
 		offset       int64
 		lastEpoch    int32 // -1 for unknown
 		logStart     int64
-		// agreed is set by the leader once the follower's log is known to be a prefix
-		// of its own; before that no high-water mark may be told.
-		agreed bool
+		// of is the follower's own replica and at where the leader keeps the partition, as
+		// it said in an answer: each hands the other's back unseen, so that neither has to
+		// look up what it is asked or told of.
+		of *replica
+		at *sessionPartition
 	}
 	replicaFetchAnswer struct {
 		code       int16
 		session    uint64
 		partitions []replicaFetchNews
+		batches    []*batch // of all partitions, one behind the other
 	}
 	replicaFetchNews struct {
 		key      partitionKey
+		of       *replica
+		at       *sessionPartition
 		code     int16
 		hw       int64
 		logStart int64
@@ -62,14 +67,50 @@ type (
 type followerSession struct {
 	id         uint64
 	from       int32
-	partitions map[partitionKey]*replicaFetchPartition
+	partitions map[partitionKey]*sessionPartition
 	lastFetch  time.Duration
 	news       []newsItem // partitions with something to tell, each once
 	marks      []newsItem // partitions whose high-water mark or log start moved, each once
-	parked     func()     // answers the parked fetch; nil for none
+	spareNews  []newsItem // the room of news when it is next told
+	spareMarks []newsItem
+	parked     func() // answers the parked fetch; nil for none
 	waking     bool
 	lastSweep  time.Duration
+	// answer is the last one, whose room the next one takes: a follower that asks again has
+	// dealt with it.
+	answer *replicaFetchAnswer
 }
+
+// sessionPartition is one partition of a session: what the follower last said of it.
+type sessionPartition struct {
+	replicaFetchPartition
+	session *followerSession
+	r       *replica
+	f       *remote
+	// agreed: the follower's log is known to be a prefix of the leader's; before that no
+	// high-water mark may be told.
+	agreed bool
+}
+
+// current: the replica still leads, and the session is the follower's and has the partition.
+func (p *sessionPartition) current(s *followerSession) bool {
+	return p != nil && p.session == s && p.f != nil && p.f.session == s && p.f.at == p
+}
+
+// drop takes a partition out of a session.
+func (s *followerSession) drop(key partitionKey) {
+	p := s.partitions[key]
+	if p == nil {
+		return
+	}
+	delete(s.partitions, key)
+	if p.current(s) {
+		p.f.leave()
+	}
+}
+
+// leave ends a follower's part in a session, as far as the partition goes.
+func (f *remote) leave() { f.session, f.at = nil, nil }
 
 type newsItem struct {
 	f *remote
@@ -99,7 +140,7 @@ func (b *broker) handleReplicaFetch(m *replicaFetch, respond func(any, int)) {
 		if s != nil {
 			s.parked = nil
 		}
-		s = &followerSession{id: b.n.w.rng.Uint64() | 1, from: m.from, partitions: map[partitionKey]*replicaFetchPartition{}}
+		s = &followerSession{id: b.n.w.rng.Uint64() | 1, from: m.from, partitions: map[partitionKey]*sessionPartition{}}
 		b.sessions[m.from] = s
 	}
 	if s == nil || !m.full && s.id != m.session {
@@ -108,17 +149,25 @@ func (b *broker) handleReplicaFetch(m *replicaFetch, respond func(any, int)) {
 	}
 	now := b.n.w.now
 	s.lastFetch = now
-	answer := &replicaFetchAnswer{session: s.id}
-	for _, key := range m.forgotten {
-		delete(s.partitions, key)
-		if r := b.replicas[key]; r != nil && r.remotes[m.from] != nil && r.remotes[m.from].session == s {
-			r.remotes[m.from].session = nil
-		}
+	if s.answer == nil {
+		s.answer = &replicaFetchAnswer{session: s.id}
 	}
-	for _, p := range m.partitions {
-		sp := p
-		s.partitions[p.key] = &sp
-		if news, bad := b.judgeFetch(m.from, s, &sp); bad {
+	answer := s.answer
+	answer.partitions, answer.batches = answer.partitions[:0], answer.batches[:0]
+	for _, key := range m.forgotten {
+		s.drop(key)
+	}
+	for i := range m.partitions {
+		p := &m.partitions[i]
+		sp := p.at
+		if !sp.current(s) {
+			if sp = s.partitions[p.key]; sp == nil {
+				sp = &sessionPartition{session: s}
+				s.partitions[p.key] = sp
+			}
+		}
+		sp.replicaFetchPartition, sp.agreed = *p, false
+		if news, bad := b.judgeFetch(m.from, s, sp); bad {
 			answer.partitions = append(answer.partitions, news)
 		}
 	}
@@ -156,11 +205,15 @@ func (a *replicaFetchAnswer) size() int {
 }
 
 // judgeFetch checks one partition of a fetch; what is wrong is answered at once.
-func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchPartition) (replicaFetchNews, bool) {
-	r := b.replicas[p.key]
+func (b *broker) judgeFetch(from int32, s *followerSession, p *sessionPartition) (replicaFetchNews, bool) {
+	known := p.current(s)
+	r := p.r
+	if !known {
+		r = b.replicas[p.key]
+	}
 	fail := func(code int16) (replicaFetchNews, bool) {
-		delete(s.partitions, p.key)
-		return replicaFetchNews{key: p.key, code: code}, true
+		s.drop(p.key)
+		return replicaFetchNews{key: p.key, of: p.of, code: code}, true
 	}
 	switch {
 	case r == nil:
@@ -174,13 +227,16 @@ func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchParti
 	case !r.leading:
 		return fail(codeNotLeaderOrFollower)
 	}
-	f := r.remotes[from]
-	if f == nil {
-		return fail(codeUnknownLeaderEpoch)
-	}
-	if f.session != s {
-		// Whatever an older session had queued is gone with it.
-		f.session, f.queued, f.marked = s, false, false
+	f := p.f
+	if !known {
+		if f = r.remote(from); f == nil {
+			return fail(codeUnknownLeaderEpoch)
+		}
+		if f.session != s {
+			// Whatever an older session had queued is gone with it.
+			f.session, f.queued, f.marked = s, false, false
+		}
+		p.r, p.f, f.at = r, f, p
 	}
 	if p.lastEpoch >= 0 && !b.without(rules.Divergence) {
 		epoch, end := r.log.endOffsetFor(p.lastEpoch)
@@ -188,7 +244,7 @@ func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchParti
 			return fail(codeOffsetOutOfRange)
 		}
 		if epoch < p.lastEpoch || end < p.offset {
-			return replicaFetchNews{key: p.key, diverging: &epochEnd{epoch, end}, hw: r.hw, logStart: r.log.start}, true
+			return replicaFetchNews{key: p.key, of: p.of, at: p, diverging: &epochEnd{epoch, end}, hw: r.hw, logStart: r.log.start}, true
 		}
 	}
 	if p.offset < r.log.start || p.offset > r.log.next {
@@ -209,25 +265,30 @@ func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchParti
 func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 	room := b.n.cfg.replicaFetchResponse
 	news := s.news
-	s.news = nil
+	s.news = s.spareNews[:0]
+	defer func() { s.spareNews = news }()
 	for i, item := range news {
-		r := item.r
-		p := s.partitions[r.key]
-		if p != nil && r.leading && r.remotes[s.from] == item.f && item.f.session == s && r.holdsBack(item.f) {
+		r, f := item.r, item.f
+		p := f.at
+		current := p.current(s)
+		if current && r.holdsBack(f) {
 			s.news = append(s.news, item) // with the next fetch perhaps
 			continue
 		}
-		item.f.queued = false
-		if p == nil || !r.leading || r.remotes[s.from] != item.f || item.f.session != s {
+		f.queued = false
+		if !current {
 			continue
 		}
-		batches, size := r.log.read(p.offset, r.log.next, min(b.n.cfg.replicaFetchMax, room), len(answer.partitions) == 0 || room > 0)
-		if len(batches) == 0 {
+		first := len(answer.batches)
+		batches, size := r.log.read(answer.batches, p.offset, r.log.next, min(b.n.cfg.replicaFetchMax, room), len(answer.partitions) == 0 || room > 0)
+		if len(batches) == first {
 			continue
 		}
+		answer.batches = batches
 		room -= size
 		r.sent(size)
-		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start, batches: batches})
+		f.marked = false // told here
+		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, of: p.of, at: p, hw: r.hw, logStart: r.log.start, batches: batches[first:len(batches):len(batches)]})
 		if room <= 0 {
 			s.news = append(s.news, news[i+1:]...)
 			return
@@ -246,14 +307,15 @@ func (s *followerSession) mark(f *remote, r *replica) {
 
 func (b *broker) tellMarks(s *followerSession, answer *replicaFetchAnswer) {
 	marks := s.marks
-	s.marks = nil
+	s.marks = s.spareMarks[:0]
+	defer func() { s.spareMarks = marks }()
 	for _, item := range marks {
-		item.f.marked = false
-		r := item.r
-		if p := s.partitions[r.key]; p == nil || !p.agreed || !r.leading || r.remotes[s.from] != item.f {
-			continue
+		r, f := item.r, item.f
+		told := !f.marked
+		f.marked = false
+		if p := f.at; !told && p.current(s) && p.agreed {
+			answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, of: p.of, at: p, hw: r.hw, logStart: r.log.start})
 		}
-		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start})
 	}
 }
 
@@ -269,7 +331,7 @@ func (b *broker) sweep(s *followerSession) {
 		if r == nil || !r.leading || slices.Contains(r.state.ISR, s.from) {
 			continue
 		}
-		if f := r.remotes[s.from]; f != nil && f.session == s && !f.queued {
+		if f := r.remote(s.from); f != nil && f.session == s && !f.queued {
 			f.lastCaughtUp = max(f.lastCaughtUp, s.lastFetch)
 			r.maybeExpand(f)
 		}
@@ -289,7 +351,9 @@ type fetcher struct {
 	b          *broker
 	leader     int32
 	partitions map[partitionKey]*replica
-	changed    map[partitionKey]bool
+	changed    []*replica              // those with changed set, each once; some have left meanwhile
+	spare      []*replica              // the room of changed when it is next empty
+	asked      []replicaFetchPartition // the room of the last request
 	forgotten  []partitionKey
 	session    uint64
 	busy       bool
@@ -300,10 +364,24 @@ type fetcher struct {
 func (b *broker) fetcher(leader int32) *fetcher {
 	f := b.fetchers[leader]
 	if f == nil {
-		f = &fetcher{b: b, leader: leader, partitions: map[partitionKey]*replica{}, changed: map[partitionKey]bool{}}
+		f = &fetcher{b: b, leader: leader, partitions: map[partitionKey]*replica{}}
 		b.fetchers[leader] = f
 	}
 	return f
+}
+
+// change has a replica named in the next fetch.
+func (f *fetcher) change(r *replica) {
+	if !r.changed {
+		r.changed = true
+		f.changed = append(f.changed, r)
+	}
+}
+
+// leave takes a replica out of what is fetched.
+func (f *fetcher) leave(r *replica) {
+	delete(f.partitions, r.key)
+	r.fetching, r.changed, r.leaderAt = false, false, nil
 }
 
 // add takes a partition in after d.
@@ -320,12 +398,11 @@ func (r *replica) stopFetching() {
 	if f == nil {
 		return
 	}
-	r.fetcher = nil
-	if f.partitions[r.key] == r {
-		delete(f.partitions, r.key)
-		delete(f.changed, r.key)
+	if r.fetching {
+		f.leave(r)
 		f.forgotten = append(f.forgotten, r.key)
 	}
+	r.fetcher = nil
 	f.b.n.after(0, f.endIfIdle)
 }
 
@@ -354,21 +431,28 @@ func (f *fetcher) loop() {
 	if f.busy || f.dead || f.sleeping || len(f.partitions) == 0 {
 		return
 	}
-	req := &replicaFetch{from: f.b.n.id, full: f.session == 0, session: f.session, forgotten: f.forgotten}
-	f.forgotten = nil
-	keys := f.changed
+	req := &replicaFetch{from: f.b.n.id, full: f.session == 0, session: f.session, forgotten: f.forgotten, partitions: f.asked[:0]}
+	f.forgotten, f.asked = nil, nil
+	name := func(r *replica) {
+		r.changed = false
+		req.partitions = append(req.partitions, replicaFetchPartition{r.key, r.log.topicID, r.epoch, r.log.next, r.log.lastEpoch(), r.log.start, r, r.leaderAt})
+	}
+	changed := f.changed
+	f.changed = f.spare[:0]
 	if req.full {
 		req.forgotten = nil
-		keys = map[partitionKey]bool{}
-		for key := range f.partitions {
-			keys[key] = true
+		for _, key := range sortedKeys(f.partitions) {
+			name(f.partitions[key])
+		}
+	} else {
+		for _, r := range changed {
+			if r.changed && r.fetching && r.fetcher == f {
+				name(r)
+			}
 		}
 	}
-	for _, key := range sortedKeys(keys) {
-		r := f.partitions[key]
-		req.partitions = append(req.partitions, replicaFetchPartition{key, r.log.topicID, r.epoch, r.log.next, r.log.lastEpoch(), r.log.start, false})
-	}
-	clear(f.changed)
+	clear(changed)
+	f.spare = changed
 	f.busy = true
 	f.b.n.call(f.leader, chanFetch, req, 100+60*len(req.partitions), f.b.n.cfg.replicaSocketTimeout, func(resp any, err error) {
 		f.busy = false
@@ -384,6 +468,7 @@ func (f *fetcher) loop() {
 			})
 			return
 		}
+		f.asked = req.partitions // the leader has dealt with it
 		a := resp.(*replicaFetchAnswer)
 		if a.code != 0 {
 			f.session = 0
@@ -400,16 +485,16 @@ func (f *fetcher) loop() {
 }
 
 func (f *fetcher) take(p *replicaFetchNews) {
-	r := f.partitions[p.key]
-	if r == nil || f.changed[p.key] {
+	r := p.of
+	if r.fetcher != f || !r.fetching || r.changed {
 		// Changed meanwhile: the answer speaks of an older state of this replica.
 		return
 	}
+	r.leaderAt = p.at
 	switch {
 	case p.code == codeFencedLeaderEpoch:
+		f.leave(r)
 		r.fetcher = nil
-		delete(f.partitions, p.key)
-		delete(f.changed, p.key)
 	case p.code == codeOffsetOutOfRange:
 		f.pause(r, 0)
 		f.askOffsets(r)
@@ -417,16 +502,12 @@ func (f *fetcher) take(p *replicaFetchNews) {
 		f.pause(r, f.b.n.cfg.replicaFetchBackoff)
 	case p.diverging != nil:
 		r.truncateAt(p.diverging)
-		f.changed[p.key] = true
+		f.change(r)
 	default:
 		r.receive(p)
 		if len(p.batches) > 0 {
-			f.changed[p.key] = true
-			size := 0
-			for _, b := range p.batches {
-				size += b.size()
-			}
-			if r.taken(size) {
+			f.change(r)
+			if r.taken(p.batches) {
 				f.pause(r, f.b.n.cfg.replicaFetchWait)
 			}
 		}
@@ -435,8 +516,7 @@ func (f *fetcher) take(p *replicaFetchNews) {
 
 // pause takes a partition out for d; 0 leaves it out until resume.
 func (f *fetcher) pause(r *replica, d time.Duration) {
-	delete(f.partitions, r.key)
-	delete(f.changed, r.key)
+	f.leave(r)
 	f.forgotten = append(f.forgotten, r.key)
 	if d > 0 {
 		epoch := r.epoch
@@ -445,9 +525,10 @@ func (f *fetcher) pause(r *replica, d time.Duration) {
 }
 
 func (f *fetcher) resume(r *replica, epoch int32) {
-	if r.fetcher == f && r.epoch == epoch && !f.dead && f.partitions[r.key] == nil {
+	if r.fetcher == f && r.epoch == epoch && !f.dead && !r.fetching {
 		f.partitions[r.key] = r
-		f.changed[r.key] = true
+		r.fetching = true
+		f.change(r)
 		f.loop()
 	}
 }

@@ -396,13 +396,13 @@ func (l *partitionLog) epochAt(offset int64) int32 {
 
 // read collects batches from the one that contains offset, up to maxBytes and below
 // limit. The first batch is returned even when it is larger, if minOne says so.
-func (l *partitionLog) read(offset, limit int64, maxBytes int, minOne bool) (batches []*batch, size int) {
+func (l *partitionLog) read(batches []*batch, offset, limit int64, maxBytes int, minOne bool) (with []*batch, size int) {
 	for i := l.find(offset); i < len(l.entries); i++ {
 		b := l.entries[i].b
 		if b.last >= limit {
 			break
 		}
-		if size+b.size() > maxBytes && (len(batches) > 0 || !minOne) {
+		if size+b.size() > maxBytes && (size > 0 || !minOne) {
 			break
 		}
 		batches = append(batches, b)

@@ -16,11 +16,14 @@ import (
 
 // produceState is a produce request whose partitions are answered one by one.
 type produceState struct {
+	b       *broker
+	from    ClientConn
+	req     *kmsg.ProduceRequest
 	resp    *kmsg.ProduceResponse
 	left    int
 	reply   func(kmsg.Response)
-	waiting []produceWait
-	sent    bool // every partition has been looked at
+	waiting []produceWaiter // one a partition, two in a transaction; never grows beyond its room
+	sent    bool            // every partition has been looked at
 	timeout *timer
 	done    bool
 	// unpack is how many bytes its batches may still unpack to.
@@ -36,10 +39,31 @@ type produceState struct {
 // nobody is served.
 const unpackedTimes = 20
 
-type produceWait struct {
-	r    *replica
-	w    *produceWaiter // nil: for a transaction's coordinator
-	part *kmsg.ProduceResponseTopicPartition
+// waits adds what an unfinished partition waits for: the transaction's coordinator, or an
+// offset.
+func (s *produceState) waits(r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) *produceWaiter {
+	part.ErrorCode = codePending
+	s.left++
+	if s.waiting == nil {
+		room := 0
+		for i := range s.req.Topics {
+			room += len(s.req.Topics[i].Partitions)
+		}
+		if s.req.TransactionID != nil {
+			room *= 2
+		}
+		s.waiting = make([]produceWaiter, 0, room)
+	}
+	s.waiting = append(s.waiting, produceWaiter{offset: offset, s: s, r: r, part: part})
+	return &s.waiting[len(s.waiting)-1]
+}
+
+// settle notes that a partition waits no more.
+func (s *produceState) settle() {
+	s.left--
+	if s.left == 0 && s.sent && !s.done {
+		s.finish()
+	}
 }
 
 func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(kmsg.Response)) {
@@ -50,12 +74,13 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 			came += len(req.Topics[i].Partitions[j].Records)
 		}
 	}
-	s := &produceState{resp: resp, reply: reply, unpack: max(codec.MaxUnpacked, unpackedTimes*int64(came))}
+	s := &produceState{resp: resp, b: b, from: from, req: req, reply: reply, unpack: max(codec.MaxUnpacked, unpackedTimes*int64(came))}
 	badAcks := req.Acks != 0 && req.Acks != 1 && req.Acks != -1
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	for i := range req.Topics {
 		t, rt := &req.Topics[i], &resp.Topics[i]
 		rt.Topic = t.Topic
+		replicas := b.byTopic[t.Topic]
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
 			rp := &rt.Partitions[j]
@@ -66,7 +91,7 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 				rp.ErrorCode = codeInvalidRequiredAcks
 				continue
 			}
-			b.produceTo(from, s, req, partitionKey{t.Topic, t.Partitions[j].Partition}, t.Partitions[j].Records, rp)
+			b.produceTo(s, replicas, partitionKey{t.Topic, t.Partitions[j].Partition}, t.Partitions[j].Records, rp)
 		}
 	}
 	if 2*s.kept < came {
@@ -91,7 +116,7 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 		return
 	}
 	if s.left == 0 {
-		b.finishProduce(from, s)
+		s.finish()
 		return
 	}
 	s.sent = true
@@ -99,37 +124,51 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 		if s.done {
 			return
 		}
-		for _, w := range s.waiting {
-			w.r.forget(w.w)
+		for i := range s.waiting {
+			w := &s.waiting[i]
+			w.r.forget(w)
 			if w.part.ErrorCode == codePending {
 				w.part.ErrorCode = codeRequestTimedOut
 				w.part.BaseOffset = -1
 			}
 		}
-		b.finishProduce(from, s)
+		s.finish()
 	})
 }
 
 // codePending marks a partition that waits for its replicas; it never leaves the broker.
 const codePending int16 = -100
 
-func (b *broker) finishProduce(from ClientConn, s *produceState) {
+func (s *produceState) finish() {
 	s.done = true
 	s.timeout.stop()
-	seen := map[int32]bool{}
-	for _, t := range s.resp.Topics {
-		for _, p := range t.Partitions {
-			if id := p.CurrentLeader.LeaderID; id > 0 && !seen[id] && s.resp.GetVersion() >= 10 {
-				seen[id] = true
-				nb := kmsg.NewProduceResponseBroker()
-				nb.NodeID = id
-				nb.Host, nb.Port = b.n.w.opts.Address(from.Listener, id)
-				nb.Rack = b.rackOf(id)
-				s.resp.Brokers = append(s.resp.Brokers, nb)
-			}
-		}
+	if s.resp.GetVersion() >= 10 {
+		s.nameBrokers()
 	}
 	s.reply(s.resp)
+}
+
+// nameBrokers tells where the leaders are that nameLeader has named.
+func (s *produceState) nameBrokers() {
+	var seen map[int32]bool
+	for i := range s.resp.Topics {
+		parts := s.resp.Topics[i].Partitions
+		for j := range parts {
+			id := parts[j].CurrentLeader.LeaderID
+			if id <= 0 || seen[id] {
+				continue
+			}
+			if seen == nil {
+				seen = map[int32]bool{}
+			}
+			seen[id] = true
+			nb := kmsg.NewProduceResponseBroker()
+			nb.NodeID = id
+			nb.Host, nb.Port = s.b.n.w.opts.Address(s.from.Listener, id)
+			nb.Rack = s.b.rackOf(id)
+			s.resp.Brokers = append(s.resp.Brokers, nb)
+		}
+	}
 }
 
 // nameLeader tells a client that came to the wrong broker who leads (KIP-951).
@@ -142,7 +181,8 @@ func (b *broker) nameLeader(resp *kmsg.ProduceResponse, key partitionKey, part *
 	}
 }
 
-func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRequest, key partitionKey, records []byte, part *kmsg.ProduceResponseTopicPartition) {
+func (b *broker) produceTo(s *produceState, replicas []*replica, key partitionKey, records []byte, part *kmsg.ProduceResponseTopicPartition) {
+	req := s.req
 	fail := func(code int16, message string) {
 		part.ErrorCode = code
 		if message != "" {
@@ -150,8 +190,9 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		}
 		b.nameLeader(s.resp, key, part)
 	}
-	r, code := b.leaderOf(key)
-	if code != 0 {
+	r := replicaOf(replicas, key.partition)
+	if r == nil || !r.leading {
+		_, code := b.leaderOf(key)
 		fail(code, "")
 		return
 	}
@@ -196,14 +237,12 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		}
 	}
 	if !bt.transactional() {
-		b.appendProduced(from, s, req, r, bt, part)
+		b.appendProduced(s, r, bt, part)
 		return
 	}
 	// What waits for the transaction's coordinator waits as for replicas.
-	part.ErrorCode = codePending
-	s.left++
 	s.kept += len(records)
-	s.waiting = append(s.waiting, produceWait{r, nil, part})
+	s.waits(r, part, 0)
 	b.verifyTxn(r, *req.TransactionID, bt.producerID, bt.producerEpoch, func(code int16) {
 		if s.done && req.Acks != 0 {
 			return // timed out meanwhile: it must not be written after the answer
@@ -211,21 +250,18 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		if code == codeTransactionAbortable && req.GetVersion() < 11 {
 			code = codeInvalidTxnState
 		}
-		s.left--
 		part.ErrorCode = code
 		if code == 0 {
-			b.appendProduced(from, s, req, r, bt, part)
+			b.appendProduced(s, r, bt, part)
 		} else {
 			b.nameLeader(s.resp, key, part)
 		}
-		if s.left == 0 && s.sent && !s.done {
-			b.finishProduce(from, s)
-		}
+		s.settle()
 	})
 }
 
 // appendProduced writes a batch that has been found good, unless its producer says no.
-func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, bt *batch, part *kmsg.ProduceResponseTopicPartition) {
+func (b *broker) appendProduced(s *produceState, r *replica, bt *batch, part *kmsg.ProduceResponseTopicPartition) {
 	if bt.producerID >= 0 && !b.without(rules.Sequence) {
 		duplicate, code := r.log.checkSequence(bt)
 		if code != 0 && !(code == codeInvalidProducerEpoch && b.without(rules.ProducerEpoch)) {
@@ -234,7 +270,7 @@ func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.Prod
 		}
 		if duplicate != nil {
 			part.BaseOffset, part.LogStartOffset = duplicate.base, r.log.start
-			b.awaitISR(from, s, req, r, part, duplicate.last+1)
+			b.awaitISR(s, r, part, duplicate.last+1)
 			return
 		}
 	}
@@ -255,12 +291,12 @@ func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.Prod
 	if r.settings.logAppendTime {
 		part.LogAppendTime = bt.maxTime
 	}
-	b.awaitISR(from, s, req, r, part, bt.last+1)
+	b.awaitISR(s, r, part, bt.last+1)
 }
 
 // awaitISR lets a partition of an acks=all request wait until offset is committed.
-func (b *broker) awaitISR(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) {
-	if req.Acks != -1 {
+func (b *broker) awaitISR(s *produceState, r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) {
+	if s.req.Acks != -1 {
 		return
 	}
 	if r.hw >= offset {
@@ -269,20 +305,7 @@ func (b *broker) awaitISR(from ClientConn, s *produceState, req *kmsg.ProduceReq
 		}
 		return
 	}
-	part.ErrorCode = codePending
-	s.left++
-	w := r.wait(offset, func(code int16) {
-		part.ErrorCode = code
-		if code != 0 {
-			part.BaseOffset = -1
-			b.nameLeader(s.resp, r.key, part)
-		}
-		s.left--
-		if s.left == 0 && s.sent && !s.done {
-			b.finishProduce(from, s)
-		}
-	})
-	s.waiting = append(s.waiting, produceWait{r, w, part})
+	r.await(s.waits(r, part, offset))
 }
 
 // leaderOf finds the replica that this broker leads, or the code that says why not.
