@@ -326,15 +326,16 @@ func (b *broker) sweep(s *followerSession) {
 		return
 	}
 	s.lastSweep = b.n.w.now
-	for _, key := range sortedKeys(s.partitions) {
-		r := b.replicas[key]
-		if r == nil || !r.leading || slices.Contains(r.state.ISR, s.from) {
-			continue
+	var outside []*sessionPartition
+	for _, p := range s.partitions {
+		if p.current(s) && !p.f.queued && !slices.Contains(p.r.state.ISR, s.from) {
+			outside = append(outside, p)
 		}
-		if f := r.remote(s.from); f != nil && f.session == s && !f.queued {
-			f.lastCaughtUp = max(f.lastCaughtUp, s.lastFetch)
-			r.maybeExpand(f)
-		}
+	}
+	slices.SortFunc(outside, func(a, b *sessionPartition) int { return a.key.compare(b.key) })
+	for _, p := range outside {
+		p.f.lastCaughtUp = max(p.f.lastCaughtUp, s.lastFetch)
+		p.r.maybeExpand(p.f)
 	}
 }
 

@@ -287,6 +287,12 @@ func (l *partitionLog) loseUnflushed(now time.Duration) {
 
 // find is the index of the first entry whose last offset is at least offset.
 func (l *partitionLog) find(offset int64) int {
+	// Who reads at the end, as replicas do, needs no search.
+	if n := len(l.entries); n == 0 || l.entries[n-1].b.last < offset {
+		return n
+	} else if n == 1 || l.entries[n-2].b.last < offset {
+		return n - 1
+	}
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].b.last >= offset })
 }
 

@@ -59,13 +59,14 @@ type frames struct {
 	r *bufio.Reader
 	// limit is asked for the largest frame once there is one.
 	limit func() int
-	// trust is the size of frames that are believed before they have come.
+	// trust is the size of frames that are believed before they have come: that of the
+	// largest of late, an eighth less with each that is smaller.
 	trust int
 }
 
 const (
 	leastTrust = 4 << 10
-	mostTrust  = 1 << 20
+	mostTrust  = 16 << 20
 )
 
 func (f *frames) next() ([]byte, error) {
@@ -95,7 +96,7 @@ func (f *frames) next() ([]byte, error) {
 			return nil, err
 		}
 		if read == size {
-			f.trust = min(max(f.trust, size), mostTrust)
+			f.trust = min(max(f.trust-f.trust/8, size), mostTrust)
 			return buf, nil
 		}
 		grown := make([]byte, min(size, 2*len(buf)))
