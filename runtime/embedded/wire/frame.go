@@ -54,19 +54,20 @@ type request struct {
 }
 
 // frames reads frames without their lengths. A frame is believed as it arrives: what a
-// client announces and does not send costs no memory beyond what it once sent.
+// client announces and does not send costs no memory beyond a few times what it once sent.
 type frames struct {
 	r *bufio.Reader
 	// limit is asked for the largest frame once there is one.
 	limit func() int
-	// trust is the size of frames that are believed before they have come: that of the
-	// largest of late, an eighth less with each that is smaller.
+	// trust is the size of frames that are believed before they have come: a few times that
+	// of the largest of late, an eighth less with each that is smaller.
 	trust int
 }
 
 const (
 	leastTrust = 4 << 10
 	mostTrust  = 16 << 20
+	trustTimes = 4
 )
 
 func (f *frames) next() ([]byte, error) {
@@ -96,7 +97,7 @@ func (f *frames) next() ([]byte, error) {
 			return nil, err
 		}
 		if read == size {
-			f.trust = min(max(f.trust-f.trust/8, size), mostTrust)
+			f.trust = min(max(f.trust-f.trust/8, trustTimes*size), mostTrust)
 			return buf, nil
 		}
 		grown := make([]byte, min(size, 2*len(buf)))
