@@ -354,7 +354,7 @@ func TestEveryRequestNeedsItsRight(t *testing.T) {
 			func(r kmsg.Response) []int16 { return []int16{r.(*kmsg.DescribeQuorumResponse).ErrorCode} },
 			[]int16{31}, acl{kind: onCluster, name: clusterName, operation: opDescribe}, []int16{0}},
 		{"produce of a transaction", func() kmsg.Request {
-			req := produceRequest("t", 0, 1, makeBatch(0, 1, 8, -1, -1, -1))
+			req := produceRequest("t", 0, 1, makeTxnBatch(0, 1, 5, 0, 0))
 			req.TransactionID = kmsg.StringPtr("x")
 			return req
 		}, func(r kmsg.Response) []int16 {

@@ -119,6 +119,8 @@ func (b *broker) start() {
 	b.shrinkLoop()
 	b.checkpointLoop()
 	b.retentionLoop(b.n.cfg.ms("log.initial.task.delay.ms"))
+	b.flushLoop(b.n.cfg.long("log.initial.task.delay.ms"))
+	b.expireProducersLoop()
 	if strings.EqualFold(b.n.cfg.get("log.cleaner.enable"), "true") {
 		b.cleanLoop()
 	}

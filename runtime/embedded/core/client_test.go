@@ -45,9 +45,9 @@ func TestProduceAnswers(t *testing.T) {
 		{"unknown partition", "t", 7, -1, good(), codeUnknownTopicOrPartition},
 		{"bad acks", "t", 0, 5, good(), codeInvalidRequiredAcks},
 		{"checksum", "t", 0, 1, spoil(70, 1), codeCorruptMessage},
-		{"old format", "t", 0, 1, spoil(batchMagic, 3), codeUnsupportedMessageFormat},
-		{"empty", "t", 0, 1, nil, codeCorruptMessage},
-		{"cut short", "t", 0, 1, good()[:70], codeCorruptMessage},
+		{"old format", "t", 0, 1, spoil(batchMagic, 3), codeInvalidRecord},
+		{"empty", "t", 0, 1, nil, codeInvalidRecord},
+		{"cut short", "t", 0, 1, good()[:70], codeInvalidRecord},
 		{"two batches", "t", 0, 1, append(good(), good()...), codeInvalidRecord},
 		{"too large", "t", 0, 1, makeBatch(0, 3, 2000, -1, -1, -1), codeMessageTooLarge},
 	}

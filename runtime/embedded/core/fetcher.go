@@ -609,7 +609,7 @@ func (r *replica) receive(p *replicaFetchNews) {
 		r.log.append(now, b)
 	}
 	if len(p.batches) > 0 {
-		r.log.flush(now, r.settings)
+		r.log.flushFull(now, r.settings)
 	}
 	r.log.advanceStart(min(p.logStart, r.log.next))
 	if hw := min(p.hw, r.log.next); hw > r.hw {

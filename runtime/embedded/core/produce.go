@@ -209,10 +209,10 @@ func (b *broker) produceTo(s *produceState, replicas []*replica, key partitionKe
 	case errors.Is(err, errTooLarge):
 		fail(codeMessageTooLarge, "")
 		return
-	case errors.Is(err, errOldMagic):
-		fail(codeUnsupportedMessageFormat, "")
+	case errors.Is(err, errOldMagic) && req.GetVersion() < 3:
+		fail(codeUnsupportedMessageFormat, "") // Kafka 3.9 would convert it
 		return
-	case errors.Is(err, errInvalidRecord):
+	case errors.Is(err, errInvalidRecord), errors.Is(err, errOldMagic):
 		fail(codeInvalidRecord, "One or more records have been rejected")
 		return
 	case err != nil:
@@ -220,9 +220,6 @@ func (b *broker) produceTo(s *produceState, replicas []*replica, key partitionKe
 		return
 	case bt.transactional() && bt.producerID < 0:
 		fail(codeInvalidRecord, "One or more records have been rejected")
-		return
-	case bt.transactional() && req.TransactionID == nil:
-		fail(codeTxnIDAuthorization, "")
 		return
 	case bt.codec() == codec.Zstd && req.GetVersion() < 7:
 		fail(codeUnsupportedCompression, "") // KIP-110

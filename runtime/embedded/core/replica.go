@@ -232,7 +232,7 @@ func (r *replica) append(b *batch) {
 	b.assign(r.log.next, r.epoch)
 	r.roll(b)
 	r.log.append(now, b)
-	r.log.flush(now, r.settings)
+	r.log.flushFull(now, r.settings)
 	for _, f := range r.remotes {
 		if f.session == nil || f.queued {
 			continue

@@ -109,6 +109,15 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 	if b.authenticate(&from, req, reply) {
 		return
 	}
+	if p, ok := req.(*kmsg.ProduceRequest); ok && p.TransactionID == nil && transactionalRecords(p) {
+		// Nobody may write in a transaction that has no name (KafkaApis.handleProduceRequest).
+		if p.Acks == 0 {
+			b.refuse(from, reply)
+			return
+		}
+		reply(errorResponse(req, codeTxnIDAuthorization, ""))
+		return
+	}
 	if b.authorizing() {
 		var ok bool
 		if req, reply, ok = b.authorize(from, req, reply); !ok {
@@ -144,7 +153,7 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 	case *kmsg.InitProducerIDRequest:
 		b.initProducerID(r, reply)
 	case *kmsg.AddPartitionsToTxnRequest:
-		b.addPartitionsToTxn(r, reply)
+		b.addPartitionsToTxn(from, r, reply)
 	case *kmsg.AddOffsetsToTxnRequest:
 		b.addOffsetsToTxn(r, reply)
 	case *kmsg.EndTxnRequest:
