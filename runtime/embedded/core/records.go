@@ -188,7 +188,7 @@ func (b *batch) findTime(c *codec.Codec, ms, from int64) (offset, at int64, ok b
 	}
 	if b.attributes&attrLogAppendTime != 0 {
 		// Every record has the batch's time.
-		return max(b.base, from), b.maxTime, b.maxTime >= ms
+		return max(b.base, from), b.maxTime, b.maxTime >= ms && b.count > 0 // compaction leaves empty ones
 	}
 	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
 	err := b.eachRecord(c, codec.MaxUnpacked, func(_ int32, h recordHead) bool {

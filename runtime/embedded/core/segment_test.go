@@ -273,23 +273,6 @@ func TestCompactedLogIsReplicatedWithItsGaps(t *testing.T) {
 	}
 }
 
-func TestCompactionLeavesTransactionsAlone(t *testing.T) {
-	w := one(t, map[string]string{"cleanup.policy": "compact", "segment.ms": "60000"})
-	putAt(t, w, 1, "t", "a", "committed", wall(w))
-	// As a transaction would write: it may be aborted, so it replaces nothing.
-	r := w.byID[1].broker.replicas[partitionKey{"t", 0}]
-	b := newBatch(wall(w), []GroupRecord{{Key: []byte("a"), Value: []byte("perhaps")}})
-	b.attributes |= attrTransactional
-	b.seal()
-	r.append(b)
-	w.Advance(w.Now() + 61*sec)
-	putAt(t, w, 1, "t", "z", "v", wall(w))
-	w.Advance(w.Now() + 20*sec)
-	if got, want := contents(t, w, 1), "a@0 a@1 z@2"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
-
 // shelf is a Store in a map that can be made to fail.
 type shelf struct {
 	kept map[int64][]byte
