@@ -232,3 +232,58 @@ func TestIdleProducersAreForgotten(t *testing.T) {
 	expect(t, "a gap after it was forgotten", put(7, 5, 0), 0)
 	expect(t, "a gap of one that was not", put(8, 5, 0), codeOutOfOrderSequence)
 }
+
+// KafkaApis.handleListOffsetRequestV1AndAbove: special timestamps of later versions are not
+// taken for anything, and a partition that is named twice is answered with an error.
+func TestListOffsetsOfSpecialTimes(t *testing.T) {
+	w := one(t, nil)
+	tests := []struct {
+		version int16
+		times   []int64
+		want    string
+	}{
+		{1, []int64{-1}, "[0]"},
+		{1, []int64{-2}, "[0]"},
+		{6, []int64{-3}, "[35]"},
+		{7, []int64{-3}, "[0]"},
+		{7, []int64{-4}, "[35]"},
+		{8, []int64{-4}, "[0]"},
+		{8, []int64{-5}, "[35]"},
+		{9, []int64{-5}, "[0]"},
+		{9, []int64{-6}, "[35]"},
+		{9, []int64{-1, -2}, "[42 42]"},
+	}
+	for _, tt := range tests {
+		req := kmsg.NewPtrListOffsetsRequest()
+		req.SetVersion(tt.version)
+		req.ReplicaID = -1
+		rt := kmsg.ListOffsetsRequestTopic{Topic: "t"}
+		for _, at := range tt.times {
+			rt.Partitions = append(rt.Partitions, kmsg.ListOffsetsRequestTopicPartition{Timestamp: at, CurrentLeaderEpoch: -1})
+		}
+		req.Topics = append(req.Topics, rt)
+		var got []int16
+		for _, rp := range ask(t, w, 1, req).(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
+			got = append(got, rp.ErrorCode)
+		}
+		if fmt.Sprint(got) != tt.want {
+			t.Errorf("version %d, times %v: got errors %v, want %s", tt.version, tt.times, got, tt.want)
+		}
+	}
+}
+
+// KafkaApis.handleInitProducerIdRequest: a producer id without an epoch, or the reverse, is
+// refused with a transactional id or without.
+func TestInitWithHalfAProducer(t *testing.T) {
+	w, s := txnWorld(t, nil)
+	for _, id := range []*string{nil, &s.id} {
+		for _, p := range []producerEpoch{{5, -1}, {-1, 3}} {
+			req := at(kmsg.NewPtrInitProducerIDRequest())
+			req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = id, 1000, p.id, p.epoch
+			r := ask(t, w, s.coordinator(), req).(*kmsg.InitProducerIDResponse)
+			if r.ErrorCode != codeInvalidRequest || r.ProducerID != -1 || r.ProducerEpoch != -1 {
+				t.Errorf("%v: got error %d, id %d, epoch %d; want %d and neither", p, r.ErrorCode, r.ProducerID, r.ProducerEpoch, codeInvalidRequest)
+			}
+		}
+	}
+}
