@@ -287,3 +287,21 @@ func TestInitWithHalfAProducer(t *testing.T) {
 		}
 	}
 }
+
+// ReplicaManager.deleteRecordsOnLocalLog: the coordinators' topics are not to be emptied.
+func TestDeleteRecordsOfInternalTopics(t *testing.T) {
+	w, s := txnWorld(t, nil)
+	s.coordinator() // makes the topic
+	req := at(kmsg.NewPtrDeleteRecordsRequest())
+	for _, name := range []string{"t", txnTopic, "nope"} {
+		rt := kmsg.DeleteRecordsRequestTopic{Topic: name, Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Offset: 0}}}
+		req.Topics = append(req.Topics, rt)
+	}
+	var got []int16
+	for _, rt := range ask(t, w, leaders(w, "t")[0], req).(*kmsg.DeleteRecordsResponse).Topics {
+		got = append(got, rt.Partitions[0].ErrorCode)
+	}
+	if want := []int16{0, codeInvalidTopic, codeUnknownTopicOrPartition}; !slices.Equal(got, want) {
+		t.Errorf("got errors %v, want %v", got, want)
+	}
+}

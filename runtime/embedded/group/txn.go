@@ -5,6 +5,7 @@ package group
 // lets them hold or drops them.
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -107,7 +108,15 @@ func (c *Coordinator) mayCommitTxn(req *kmsg.TxnOffsetCommitRequest) (*group, in
 
 func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-	g, refused := c.mayCommitTxn(req)
+	var g *group
+	refused := errNone
+	if slices.ContainsFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool {
+		return slices.ContainsFunc(t.Partitions, func(p kmsg.TxnOffsetCommitRequestTopicPartition) bool {
+			return c.env.TopicExists(t.Topic, p.Partition)
+		})
+	}) {
+		g, refused = c.mayCommitTxn(req)
+	}
 	wall := c.env.WallMillis(c.now)
 	var records []core.GroupRecord
 	type change struct {
@@ -131,10 +140,10 @@ func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kms
 				o.metadata = *p.Metadata
 			}
 			switch {
-			case refused != errNone:
-				rp.ErrorCode = refused
 			case !c.env.TopicExists(t.Topic, p.Partition):
 				rp.ErrorCode = errUnknownTopicOrPartition
+			case refused != errNone:
+				rp.ErrorCode = refused
 			case len(o.metadata) > c.limits.maxMetadata:
 				rp.ErrorCode = errOffsetMetadataTooLarge
 			default:

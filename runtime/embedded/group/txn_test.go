@@ -76,6 +76,14 @@ func TestTransactionalOffsets(t *testing.T) {
 			1s < a fetch ok t/0:UNSTABLE_OFFSET_COMMIT
 			1s > storage release
 			1s < a txn t/0:ok`},
+		{"what does not exist is the broker's to answer", `
+			0s > storage unload
+			0s > a txn t/0:5 nowhere/0:5
+			0s < a txn t/0:NOT_COORDINATOR nowhere/0:UNKNOWN_TOPIC_OR_PARTITION
+			0s > a commit t/0:5 nowhere/0:5
+			0s < a commit t/0:NOT_COORDINATOR nowhere/0:UNKNOWN_TOPIC_OR_PARTITION
+			0s > a commit nowhere/0:5
+			0s < a commit nowhere/0:UNKNOWN_TOPIC_OR_PARTITION`},
 		{"a member of an old generation is fenced", stableTwo + `
 			7s > a txn gen=0 t/0:1
 			7s < a txn t/0:ILLEGAL_GENERATION
