@@ -182,6 +182,12 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 	if limit, err := strconv.Atoi(p.Config["socket.request.max.bytes"]); err == nil {
 		shell.MaxRequest = limit
 	}
+	if limit, err := strconv.Atoi(p.Config["sasl.server.max.receive.size"]); err == nil {
+		shell.MaxLogin = limit
+	}
+	if s := options.Security; s != nil && s.Mechanisms != nil {
+		shell.Login = func(place string) bool { return len(s.Mechanisms(place)) > 0 }
+	}
 	for key := int16(0); key <= kmsg.MaxKey; key++ {
 		if lowest, highest, ok := core.Supported(key); ok {
 			shell.Versions[key] = wire.Range{Min: lowest, Max: highest}

@@ -21,11 +21,11 @@ func TestThereAndBack(t *testing.T) {
 	for _, kind := range []Type{None, Gzip, Snappy, LZ4, Zstd} {
 		for _, level := range []int{0, 1, 3, 9} {
 			for _, data := range [][]byte{{}, []byte("a"), noise} {
-				packed, err := c.Compress([]byte("head"), kind, level, data)
+				packed, err := c.Compress([]byte("head"), kind, level, bytes.NewReader(data), 1<<20)
 				if err != nil || !bytes.HasPrefix(packed, []byte("head")) {
 					t.Fatalf("compression %d level %d: got error %v, want the bytes after what was there", kind, level, err)
 				}
-				r, err := c.Reader(kind, packed[4:])
+				r, err := c.Reader(kind, packed[4:], MaxUnpacked)
 				if err != nil {
 					t.Fatalf("compression %d: %v", kind, err)
 				}
@@ -43,7 +43,7 @@ func TestThereAndBack(t *testing.T) {
 
 func TestSnappyWithoutFraming(t *testing.T) {
 	var c Codec
-	r, err := c.Reader(Snappy, snappy.Encode(nil, []byte("hello hello hello")))
+	r, err := c.Reader(Snappy, snappy.Encode(nil, []byte("hello hello hello")), MaxUnpacked)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestGarbageIsAnError(t *testing.T) {
 	var c Codec
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, err := c.Reader(tt.kind, tt.data)
+			r, err := c.Reader(tt.kind, tt.data, MaxUnpacked)
 			if err == nil {
 				_, err = io.ReadAll(r)
 			}

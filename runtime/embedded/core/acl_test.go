@@ -101,7 +101,7 @@ func newGuarded(t *testing.T) *guarded {
 	g := &guarded{t: t, conns: map[string]ConnID{}}
 	g.w = newWorld(t, Options{
 		Brokers:   1,
-		Config:    map[string]string{"transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1"},
+		Config:    map[string]string{"transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "1", "offsets.topic.replication.factor": "1"},
 		CloseConn: func(_ int32, id ConnID) { g.ended = append(g.ended, id) },
 		Groups: func(env GroupEnv) GroupCoordinator {
 			return groupsThat(func(req kmsg.Request) kmsg.Response {
@@ -354,7 +354,7 @@ func TestEveryRequestNeedsItsRight(t *testing.T) {
 			func(r kmsg.Response) []int16 { return []int16{r.(*kmsg.DescribeQuorumResponse).ErrorCode} },
 			[]int16{31}, acl{kind: onCluster, name: clusterName, operation: opDescribe}, []int16{0}},
 		{"produce of a transaction", func() kmsg.Request {
-			req := produceRequest("t", 0, 1, makeBatch(0, 1, 8, -1, -1, -1))
+			req := produceRequest("t", 0, 1, makeTxnBatch(0, 1, 5, 0, 0))
 			req.TransactionID = kmsg.StringPtr("x")
 			return req
 		}, func(r kmsg.Response) []int16 {

@@ -302,6 +302,9 @@ func (b *broker) deleteRecords(req *kmsg.DeleteRecordsRequest, reply func(kmsg.R
 				to = r.hw
 			}
 			switch {
+			case code == codeUnknownTopicOrPartition:
+			case internalTopic(t.Topic):
+				code = codeInvalidTopic
 			case code != 0:
 			case to < 0 || to > r.hw:
 				code = codeOffsetOutOfRange

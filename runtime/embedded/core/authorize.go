@@ -5,6 +5,7 @@ package core
 // not allowed are taken out before it is carried out and put back, refused, in its answer.
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -46,7 +47,7 @@ func (r right) refusal() (code int16, message string) {
 //	DescribeClientQuotas                         DESCRIBE_CONFIGS cluster
 //	AddPartitionsToTxn (before 4) EndTxn         WRITE transactional id
 //	AddOffsetsToTxn TxnOffsetCommit              WRITE transactional id, READ group
-//	Produce of a transaction                     WRITE transactional id
+//	Produce of transactional records             WRITE transactional id
 //	AddPartitionsToTxn (from 4)                  CLUSTER_ACTION cluster
 //	WriteTxnMarkers                              ALTER or CLUSTER_ACTION cluster
 func needs(req kmsg.Request) []right {
@@ -78,7 +79,7 @@ func needs(req kmsg.Request) []right {
 	case *kmsg.DescribeClientQuotasRequest:
 		return cluster(opDescribeConfigs)
 	case *kmsg.ProduceRequest:
-		if r.TransactionID != nil {
+		if r.TransactionID != nil && transactionalRecords(r) {
 			return []right{{opWrite, onTxnID, *r.TransactionID}}
 		}
 	case *kmsg.EndTxnRequest:
@@ -158,6 +159,16 @@ func (b *broker) authorize(from ClientConn, req kmsg.Request, reply func(kmsg.Re
 			return may(opCreate, onCluster, clusterName) || may(opCreate, onTopic, t.Topic)
 		})
 		kept, refused = &a, &d
+		inner := reply
+		reply = func(resp kmsg.Response) {
+			topics := resp.(*kmsg.CreateTopicsResponse).Topics
+			for i := range topics {
+				if t := &topics[i]; t.ErrorCode == 0 && !may(opDescribeConfigs, onTopic, t.Topic) {
+					hideConfigs(t)
+				}
+			}
+			inner(resp)
+		}
 	case *kmsg.DescribeGroupsRequest:
 		a, d := *r, *r
 		a.Groups, d.Groups = divide(r.Groups, func(g string) bool { return may(opDescribe, onGroup, g) })
@@ -219,8 +230,6 @@ func (b *broker) authorize(from ClientConn, req kmsg.Request, reply func(kmsg.Re
 			}
 			inner(resp)
 		}
-	case *kmsg.AddPartitionsToTxnRequest:
-		return authorizeTxnPartitions(may, r, reply)
 	case *kmsg.ListTransactionsRequest:
 		inner := reply
 		return req, func(resp kmsg.Response) {
@@ -475,31 +484,32 @@ func (b *broker) authorizeMetadata(from ClientConn, may mayFunc, r *kmsg.Metadat
 	}, true
 }
 
-// authorizeTxnPartitions: WRITE of each topic. Where one of them is refused nothing is
-// added, and the others are told OPERATION_NOT_ATTEMPTED.
-func authorizeTxnPartitions(may mayFunc, r *kmsg.AddPartitionsToTxnRequest, reply func(kmsg.Response)) (kmsg.Request, func(kmsg.Response), bool) {
-	all := true
-	for _, t := range r.Topics {
-		all = all && may(opWrite, onTopic, t.Topic)
-	}
-	if all {
-		return r, reply, true
-	}
-	resp := r.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
-	for _, t := range r.Topics {
-		code := codeOperationNotAttempted
-		if !may(opWrite, onTopic, t.Topic) {
-			code = codeTopicAuthorization
+// hideConfigs makes the answer about a new topic one for a client that may not describe its
+// configs (ReplicationControlManager.createTopic): it is not told its size either.
+func hideConfigs(t *kmsg.CreateTopicsResponseTopic) {
+	t.ConfigErrorCode, t.NumPartitions, t.ReplicationFactor = codeTopicAuthorization, -1, -1
+	t.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+}
+
+// transactionalRecords tells whether a partition of a produce request begins with a whole
+// batch of a transaction (RequestUtils.hasTransactionalRecords).
+func transactionalRecords(req *kmsg.ProduceRequest) bool {
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			data := req.Topics[i].Partitions[j].Records
+			if len(data) < batchHeader || data[batchMagic] != 2 || data[batchAttributes+1]&attrTransactional == 0 {
+				continue
+			}
+			if n := int(int32(binary.BigEndian.Uint32(data[batchLength:]))); n > 0 && n <= len(data)-12 {
+				return true
+			}
 		}
-		rt := kmsg.NewAddPartitionsToTxnResponseTopic()
-		rt.Topic = t.Topic
-		for _, p := range t.Partitions {
-			rp := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
-			rp.Partition, rp.ErrorCode = p, code
-			rt.Partitions = append(rt.Partitions, rp)
-		}
-		resp.Topics = append(resp.Topics, rt)
 	}
-	reply(resp)
-	return nil, nil, false
+	return false
+}
+
+// mayAddToTxn: WRITE of a topic that a client takes into a transaction. Internal topics are
+// nobody's, authorizer or not; brokers, who send versions from 4 on, may have all.
+func (b *broker) mayAddToTxn(from ClientConn, req *kmsg.AddPartitionsToTxnRequest, topic string) bool {
+	return req.Version >= 4 || !internalTopic(topic) && (!b.authorizing() || b.allowed(from, opWrite, onTopic, topic))
 }

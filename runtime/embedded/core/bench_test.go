@@ -3,6 +3,7 @@ package core
 // This file measures the core without sockets.
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -64,6 +65,64 @@ func BenchmarkIdle(b *testing.B) {
 			createTopic(b, w, 1, "t", partitions, 3, nil, nil)
 			for b.Loop() {
 				w.Advance(w.Now() + time.Second)
+			}
+		})
+	}
+}
+
+// BenchmarkBatches is what a batch costs when it is one record: every 5 ms a request to
+// each of three brokers, with a batch for each of its partitions, acks=all.
+func BenchmarkBatches(b *testing.B) {
+	for _, partitions := range []int{3, 30, 1000} {
+		b.Run(fmt.Sprintf("%d partitions", partitions), func(b *testing.B) {
+			w := newWorld(b, Options{Brokers: 3})
+			settle(b, w)
+			createTopic(b, w, 1, "t", partitions, 3, nil, nil)
+			lead := leaders(w, "t")
+			template := makeBatch(0, 1, 92, -1, -1, -1)
+			b.ReportAllocs()
+			sent, acked, rounds := 0, 0, 0
+			for b.Loop() {
+				for broker := int32(1); broker <= 3; broker++ {
+					req := at(kmsg.NewPtrProduceRequest())
+					req.Acks, req.TimeoutMillis = -1, 30_000
+					rt := kmsg.NewProduceRequestTopic()
+					rt.Topic = "t"
+					frame := make([]byte, 0, partitions*len(template))
+					for p := range int32(partitions) {
+						if lead[p] != broker {
+							continue
+						}
+						rp := kmsg.NewProduceRequestTopicPartition()
+						from := len(frame)
+						frame = append(frame, template...)
+						rp.Partition, rp.Records = p, frame[from:len(frame):len(frame)]
+						rt.Partitions = append(rt.Partitions, rp)
+					}
+					req.Topics = append(req.Topics, rt)
+					n := len(rt.Partitions)
+					sent += n
+					w.Request(broker, ClientConn{ID: 1}, req, func(r kmsg.Response) {
+						for _, p := range r.(*kmsg.ProduceResponse).Topics[0].Partitions {
+							if p.ErrorCode != 0 {
+								b.Fatalf("got error %d", p.ErrorCode)
+							}
+						}
+						acked += n
+					})
+				}
+				w.Advance(w.Now() + 5*time.Millisecond)
+				if rounds++; rounds%200 == 0 {
+					for _, n := range w.nodes {
+						for _, l := range n.disk.logs {
+							l.advanceStart(l.next - 20)
+						}
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(sent), "ns/batch")
+			if acked < sent*9/10 {
+				b.Errorf("acknowledged: got %d of %d batches", acked, sent)
 			}
 		})
 	}

@@ -33,7 +33,8 @@ const (
 type broker struct {
 	n         *node
 	replicas  map[partitionKey]*replica
-	fetchers  map[int32]*fetcher // by leader
+	byTopic   map[string][]*replica // the same by topic and partition
+	fetchers  map[int32]*fetcher    // by leader
 	sessions  map[int32]*followerSession
 	lifecycle lifecycle
 	isr       isrManager
@@ -60,6 +61,7 @@ func newBroker(n *node) *broker {
 	b := &broker{
 		n:        n,
 		replicas: map[partitionKey]*replica{},
+		byTopic:  map[string][]*replica{},
 		fetchers: map[int32]*fetcher{},
 		sessions: map[int32]*followerSession{},
 		fetches:  map[*clientFetch]bool{},
@@ -117,6 +119,8 @@ func (b *broker) start() {
 	b.shrinkLoop()
 	b.checkpointLoop()
 	b.retentionLoop(b.n.cfg.ms("log.initial.task.delay.ms"))
+	b.flushLoop(b.n.cfg.long("log.initial.task.delay.ms"))
+	b.expireProducersLoop()
 	if strings.EqualFold(b.n.cfg.get("log.cleaner.enable"), "true") {
 		b.cleanLoop()
 	}
@@ -422,7 +426,11 @@ func (b *broker) applyPartition(p *PartitionState) {
 			b.n.disk.logs[key] = log
 		}
 		r = &replica{b: b, key: key, log: log, hw: max(min(log.checkpoint, log.next), log.start), epoch: -1, settings: b.topicSettings(key.topic)}
-		b.replicas[key] = r
+		b.setReplica(key, r)
+		if log.txns.pruned > r.hw {
+			// The process before knew a higher mark than it had written down.
+			log.rebuildProducers()
+		}
 	}
 	if p.Leader == b.n.id {
 		r.becomeLeader(p)
@@ -445,6 +453,33 @@ func (b *broker) dropReplica(key partitionKey, deleted bool) {
 	r.stopFetching()
 	r.state = nil
 	delete(b.replicas, key)
+	list := b.byTopic[key.topic]
+	list[key.partition] = nil
+	for len(list) > 0 && list[len(list)-1] == nil {
+		list = list[:len(list)-1]
+	}
+	if b.byTopic[key.topic] = list; len(list) == 0 {
+		delete(b.byTopic, key.topic)
+	}
+}
+
+// setReplica enters a replica in the broker's books.
+func (b *broker) setReplica(key partitionKey, r *replica) {
+	b.replicas[key] = r
+	list := b.byTopic[key.topic]
+	for int(key.partition) >= len(list) {
+		list = append(list, nil)
+	}
+	list[key.partition] = r
+	b.byTopic[key.topic] = list
+}
+
+// replicaOf is the same as a look into replicas, for who has found the topic's list already.
+func replicaOf(list []*replica, partition int32) *replica {
+	if partition < 0 || int(partition) >= len(list) {
+		return nil
+	}
+	return list[partition]
 }
 
 // clientGone drops what a client's connection had parked.

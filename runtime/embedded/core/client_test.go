@@ -46,9 +46,9 @@ func TestProduceAnswers(t *testing.T) {
 		{"unknown partition", "t", 7, -1, good(), codeUnknownTopicOrPartition},
 		{"bad acks", "t", 0, 5, good(), codeInvalidRequiredAcks},
 		{"checksum", "t", 0, 1, spoil(70, 1), codeCorruptMessage},
-		{"old format", "t", 0, 1, spoil(batchMagic, 3), codeUnsupportedMessageFormat},
-		{"empty", "t", 0, 1, nil, codeCorruptMessage},
-		{"cut short", "t", 0, 1, good()[:70], codeCorruptMessage},
+		{"old format", "t", 0, 1, spoil(batchMagic, 3), codeInvalidRecord},
+		{"empty", "t", 0, 1, nil, codeInvalidRecord},
+		{"cut short", "t", 0, 1, good()[:70], codeInvalidRecord},
 		{"two batches", "t", 0, 1, append(good(), good()...), codeInvalidRecord},
 		{"too large", "t", 0, 1, makeBatch(0, 3, 2000, -1, -1, -1), codeMessageTooLarge},
 	}
@@ -509,12 +509,22 @@ func TestVersions(t *testing.T) {
 		}
 	}
 	req := kmsg.NewPtrApiVersionsRequest()
-	req.SetVersion(99)
-	r := ask(t, w, 1, req).(*kmsg.ApiVersionsResponse)
-	if r.GetVersion() != 0 || r.ErrorCode != codeUnsupportedVersion || len(r.ApiKeys) == 0 {
-		t.Errorf("unknown version: got version %d error %d and %d keys, want version 0, error 35 and the list (KIP-511)", r.GetVersion(), r.ErrorCode, len(r.ApiKeys))
+	for _, version := range []int16{-1, 99} {
+		req.SetVersion(version)
+		r := ask(t, w, 1, req).(*kmsg.ApiVersionsResponse)
+		if r.GetVersion() != 0 || r.ErrorCode != codeUnsupportedVersion || len(r.ApiKeys) != 1 || r.ApiKeys[0].ApiKey != req.Key() {
+			t.Errorf("version %d: got version %d error %d and %d keys, want version 0, error 35 and ApiVersions alone (KIP-511)", version, r.GetVersion(), r.ErrorCode, len(r.ApiKeys))
+		}
 	}
-	for _, k := range r.ApiKeys {
+	for name, want := range map[string]int16{"kgo": 0, "apache-kafka.java": 0, "": codeInvalidRequest, "-x": codeInvalidRequest, "x.": codeInvalidRequest, "a b": codeInvalidRequest} {
+		req.SetVersion(3)
+		req.ClientSoftwareName, req.ClientSoftwareVersion = name, "1.0"
+		if r := ask(t, w, 1, req).(*kmsg.ApiVersionsResponse); r.ErrorCode != want || (len(r.ApiKeys) == 0) != (want != 0) {
+			t.Errorf("client software %q: got error %d and %d keys, want error %d", name, r.ErrorCode, len(r.ApiKeys), want)
+		}
+	}
+	req.SetVersion(0)
+	for _, k := range ask(t, w, 1, req).(*kmsg.ApiVersionsResponse).ApiKeys {
 		if isGroupRequest(k.ApiKey) {
 			t.Errorf("%s is advertised without a group coordinator", kmsg.NameForKey(k.ApiKey))
 		}

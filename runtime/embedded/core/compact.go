@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math"
+	"slices"
 	"time"
 
 	"starfall/runtime/embedded/codec"
@@ -68,10 +70,10 @@ func (r *replica) clean() {
 		return
 	}
 	latest := map[string]int64{}
+	ends := l.txns.abortedByProducer()
 	for i := 0; i < len(l.entries) && l.entries[i].b.last < end; i++ {
 		b := l.entries[i].b
-		if b.base < l.cleaned || b.attributes&(attrTransactional|attrControl) != 0 {
-			// What a transaction wrote may have been aborted: it replaces nothing.
+		if b.base < l.cleaned || b.control() || ends.has(b) {
 			continue
 		}
 		err := r.eachKept(b, func(rec rawRecord) {
@@ -83,7 +85,23 @@ func (r *replica) clean() {
 			return // the store cannot be read: nothing is thrown away
 		}
 	}
-	r.rewrite(end, latest)
+	r.rewrite(end, latest, ends)
+}
+
+// abortedRanges are where the aborted transactions of each producer begin and end.
+type abortedRanges map[int64][]doneTxn
+
+func (x *txnIndex) abortedByProducer() abortedRanges {
+	out := abortedRanges{}
+	for _, t := range x.aborted {
+		out[t.producerID] = append(out[t.producerID], doneTxn{t.first, t.last})
+	}
+	return out
+}
+
+// has tells whether a batch of records was written in an aborted transaction.
+func (a abortedRanges) has(b *batch) bool {
+	return b.transactional() && slices.ContainsFunc(a[b.producerID], func(t doneTxn) bool { return t.first <= b.base && b.base < t.last })
 }
 
 // rawRecord is one record as it stands in an unpacked batch.
@@ -103,7 +121,7 @@ func (r *replica) unpacked(b *batch) ([]byte, error) {
 	if full.codec() == codec.None {
 		return full.data[batchHeader:], nil
 	}
-	src, err := r.b.n.w.codec.Reader(full.codec(), full.data[batchHeader:])
+	src, err := r.b.n.w.codec.Reader(full.codec(), full.data[batchHeader:], codec.MaxUnpacked)
 	if err != nil {
 		return nil, err
 	}
@@ -153,66 +171,125 @@ func (r *replica) eachKept(b *batch, fn func(rawRecord)) error {
 	return nil
 }
 
-// rewrite goes through the log up to end and keeps, of the records:
+// rewrite goes through the log up to end, where every transaction is decided, and keeps, of
+// the records:
 //
 //	record                                  kept
-//	of a transaction, or a marker           always
+//	of an aborted transaction               no
 //	key has a later record                  no
 //	tombstone, first met                    yes, until delete.retention.ms from now (KIP-534)
 //	tombstone whose time is over            no
+//	marker, batches of its transaction left yes
+//	marker, first met without any           yes, until delete.retention.ms from now
+//	marker whose time is over               no
 //	any other                               yes
 //
-// Offsets stay what they were. A batch without records goes; one that lost some keeps its
-// first and last offset.
-func (r *replica) rewrite(end int64, latest map[string]int64) {
+// Offsets stay what they were. A batch that lost some records keeps its first and last offset.
+// One that lost all goes, unless it is the last of a producer that is remembered: then it
+// stays, empty, for its epoch and sequence number (LogCleaner.cleanInto).
+func (r *replica) rewrite(end int64, latest map[string]int64, aborted abortedRanges) {
 	l, w := r.log, r.b.n.w
 	var entries []logEntry
+	met := map[int64]bool{} // producers of whose transaction a batch was met
+	observed := map[int64]bool{}
+	retention := time.Duration(min(r.settings.deleteRetentionMS, int64(1<<62)/int64(time.Millisecond))) * time.Millisecond
 	i := 0
 	for ; i < len(l.entries) && l.entries[i].b.last < end; i++ {
 		e := l.entries[i]
 		b := e.b
-		if b.attributes&(attrTransactional|attrControl) != 0 {
-			entries = append(entries, e)
-			continue
+		gone := aborted.has(b)
+		done := false // a marker of a transaction that has no batches
+		switch {
+		case b.control():
+			done = !met[b.producerID]
+			if met[b.producerID] {
+				observed[b.last] = true
+			}
+			delete(met, b.producerID)
+			gone = b.count == 0 || done && b.horizon > 0 && w.now >= b.horizon
+		case b.transactional():
+			met[b.producerID] = true
 		}
 		var kept []byte
 		count, tombs := int32(0), false
-		err := r.eachKept(b, func(rec rawRecord) {
-			at, newer := latest[string(rec.key)]
-			switch {
-			case rec.key == nil, newer && at > b.base+rec.delta:
-				return
-			case rec.tomb && b.horizon > 0 && w.now >= b.horizon:
-				return
-			}
-			tombs = tombs || rec.tomb
-			count++
-			kept = append(kept, rec.bytes...)
-		})
+		var err error
+		if !gone {
+			err = r.eachKept(b, func(rec rawRecord) {
+				if !b.control() {
+					at, newer := latest[string(rec.key)]
+					switch {
+					case rec.key == nil, newer && at > b.base+rec.delta:
+						return
+					case rec.tomb && b.horizon > 0 && w.now >= b.horizon:
+						return
+					}
+					tombs = tombs || rec.tomb
+				}
+				count++
+				kept = append(kept, rec.bytes...)
+			})
+		}
 		horizon := b.horizon
-		if tombs && horizon == 0 {
-			horizon = w.now + time.Duration(min(r.settings.deleteRetentionMS, int64(1<<62)/int64(time.Millisecond)))*time.Millisecond
+		if horizon == 0 && (tombs || done && !gone) {
+			horizon = w.now + retention
 		}
+		var smaller *batch
 		switch {
-		case err == nil && count == 0:
-			l.spool.drop(b)
-		case err != nil || count == b.count && horizon == b.horizon:
+		case err != nil || count == b.count && horizon == b.horizon && (count > 0 || l.lastOfProducer(b)):
 			entries = append(entries, e)
-		default:
-			smaller, err := r.rebuilt(b, kept, count)
-			if err != nil {
-				entries = append(entries, e)
-				continue
-			}
-			smaller.horizon = horizon
-			l.spool.hold(smaller)
+			continue
+		case count == 0 && !l.lastOfProducer(b):
 			l.spool.drop(b)
-			entries = append(entries, logEntry{smaller, e.at})
+			continue
+		case count == 0:
+			smaller, err = r.emptied(b)
+		default:
+			smaller, err = r.rebuilt(b, kept, count)
 		}
+		if err != nil {
+			entries = append(entries, e)
+			continue
+		}
+		if count > 0 {
+			smaller.horizon = horizon
+		}
+		l.spool.hold(smaller)
+		l.spool.drop(b)
+		entries = append(entries, logEntry{smaller, e.at})
 	}
 	l.entries = append(entries, l.entries[i:]...)
 	l.cleaned = end
+	// Readers need to hear of an aborted transaction only while there are batches of it; when
+	// its marker may go, they must not.
+	l.txns.aborted = slices.DeleteFunc(l.txns.aborted, func(t abortedTxn) bool { return t.last < end && !observed[t.last] })
 	l.reindex()
+}
+
+// lastOfProducer: the batch has the last sequence number that the log remembers of its
+// producer, or, where it remembers only an epoch, that.
+func (l *partitionLog) lastOfProducer(b *batch) bool {
+	p := l.producers[b.producerID]
+	switch {
+	case b.producerID < 0 || p == nil:
+		return false
+	case len(p.batches) > 0:
+		return b.last == p.batches[len(p.batches)-1].last
+	}
+	return b.control() && b.producerEpoch == p.epoch
+}
+
+// emptied is a batch without its records: a header, with nothing to compress.
+func (r *replica) emptied(b *batch) (*batch, error) {
+	full, err := r.b.n.w.spool.loaded(b)
+	if err != nil {
+		return nil, err
+	}
+	out := *b
+	out.data, out.count, out.stored, out.holders, out.horizon = bytes.Clone(full.data[:batchHeader]), 0, nil, 0, 0
+	out.attributes &^= 7
+	binary.BigEndian.PutUint32(out.data[batchCount:], 0)
+	out.seal()
+	return &out, nil
 }
 
 // rebuilt is a batch with some of its records, in the compression it had.
@@ -221,7 +298,7 @@ func (r *replica) rebuilt(b *batch, records []byte, count int32) (*batch, error)
 	if err != nil {
 		return nil, err
 	}
-	data, err := r.b.n.w.codec.Compress(bytes.Clone(full.data[:batchHeader]), b.codec(), r.settings.compressionLevel, records)
+	data, err := r.b.n.w.codec.Compress(bytes.Clone(full.data[:batchHeader]), b.codec(), r.settings.compressionLevel, bytes.NewReader(records), math.MaxInt32)
 	if err != nil {
 		return nil, err
 	}

@@ -168,14 +168,14 @@ func (c *controller) register(m *registerBroker) *registerAnswer {
 	old := c.image.brokers[m.id]
 	if old != nil && old.incarnation != m.incarnation && !old.controlledShutdown {
 		s := c.sessions[m.id]
-		if s != nil && c.n.w.now-s.lastContact < c.n.cfg.sessionTimeout {
+		if s != nil && c.n.w.now-s.lastContact < c.n.cfg.sessionTimeout && !c.without(rules.RegisterFences) {
 			return &registerAnswer{code: codeDuplicateBroker}
 		}
 	}
 	if old != nil && old.incarnation == m.incarnation {
 		return &registerAnswer{epoch: old.epoch}
 	}
-	if old != nil && !old.fenced {
+	if old != nil && !old.fenced && !c.without(rules.RegisterFences) {
 		// The old process is gone for good: what it led and was in sync with is not
 		// the new one's before it has caught up.
 		c.fence(m.id)

@@ -91,6 +91,7 @@ func (c *controller) createTopics(req *kmsg.CreateTopicsRequest) kmsg.Response {
 		}
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = err.code, err.ptr()
+			out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 		}
 		resp.Topics = append(resp.Topics, out)
 	}

@@ -193,7 +193,7 @@ func (f *clientFetch) answer() {
 				continue
 			}
 			limit := r.readable(req.IsolationLevel)
-			batches, size := r.log.read(p.FetchOffset, limit, min(room, int(p.PartitionMaxBytes)), first)
+			batches, size := r.log.read(nil, p.FetchOffset, limit, min(room, int(p.PartitionMaxBytes)), first)
 			if req.IsolationLevel == readCommitted {
 				rp.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
 			}
@@ -278,8 +278,28 @@ const (
 	debuggingReplica = -2
 )
 
+// askableTime: the version of ListOffsets knows the special timestamp, if it is one
+// (KafkaApis.handleListOffsetRequestV1AndAbove).
+func askableTime(timestamp int64, version int16) bool {
+	switch timestamp {
+	case timestampMax:
+		return version >= 7
+	case timestampLocal:
+		return version >= 8
+	case timestampTiered:
+		return version >= 9
+	}
+	return timestamp > timestampTiered
+}
+
 func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	asked := map[partitionKey]int{}
+	for _, t := range req.Topics {
+		for _, p := range t.Partitions {
+			asked[partitionKey{t.Topic, p.Partition}]++
+		}
+	}
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		rt := kmsg.NewListOffsetsResponseTopic()
@@ -288,7 +308,11 @@ func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 			p := &t.Partitions[j]
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Timestamp, rp.Offset, rp.LeaderEpoch = p.Partition, -1, -1, -1
-			rp.ErrorCode = b.listOffset(req, partitionKey{t.Topic, p.Partition}, p, &rp)
+			if key := (partitionKey{t.Topic, p.Partition}); asked[key] > 1 {
+				rp.ErrorCode = codeInvalidRequest
+			} else {
+				rp.ErrorCode = b.listOffset(req, key, p, &rp)
+			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -297,6 +321,9 @@ func (b *broker) listOffsets(req *kmsg.ListOffsetsRequest) kmsg.Response {
 }
 
 func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *kmsg.ListOffsetsRequestTopicPartition, rp *kmsg.ListOffsetsResponseTopicPartition) int16 {
+	if !askableTime(p.Timestamp, req.GetVersion()) {
+		return codeUnsupportedVersion
+	}
 	// A follower looks at the epoch first, as Partition.getLocalLog does.
 	r := b.replicas[key]
 	if r != nil && req.GetVersion() >= 4 {
@@ -327,8 +354,6 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 		return 0
 	case p.Timestamp == timestampTiered:
 		return 0
-	case p.Timestamp < timestampTiered:
-		return codeInvalidRequest
 	case !settled && req.GetVersion() >= 5:
 		return codeOffsetNotAvailable
 	case !settled:

@@ -1,10 +1,9 @@
 package core
 
-// This file defines replication: the follower's fetchers, one for each leader, and
-// the leader's side of them, with incremental fetch sessions (KIP-227).
+// This file defines replication's messages and the follower's side of it: fetchers, one
+// for each leader.
 
 import (
-	"slices"
 	"time"
 
 	"starfall/runtime/embedded/internal/rules"
@@ -27,17 +26,22 @@ type (
 		offset       int64
 		lastEpoch    int32 // -1 for unknown
 		logStart     int64
-		// agreed is set by the leader once the follower's log is known to be a prefix
-		// of its own; before that no high-water mark may be told.
-		agreed bool
+		// of is the follower's own replica and at where the leader keeps the partition, as
+		// it said in an answer: each hands the other's back unseen, so that neither has to
+		// look up what it is asked or told of.
+		of *replica
+		at *sessionPartition
 	}
 	replicaFetchAnswer struct {
 		code       int16
 		session    uint64
 		partitions []replicaFetchNews
+		batches    []*batch // of all partitions, one behind the other
 	}
 	replicaFetchNews struct {
 		key      partitionKey
+		of       *replica
+		at       *sessionPartition
 		code     int16
 		hw       int64
 		logStart int64
@@ -58,224 +62,6 @@ type (
 	}
 )
 
-// followerSession is a leader's memory of one follower's fetch session.
-type followerSession struct {
-	id         uint64
-	from       int32
-	partitions map[partitionKey]*replicaFetchPartition
-	lastFetch  time.Duration
-	news       []newsItem // partitions with something to tell, each once
-	marks      []newsItem // partitions whose high-water mark or log start moved, each once
-	parked     func()     // answers the parked fetch; nil for none
-	waking     bool
-	lastSweep  time.Duration
-}
-
-type newsItem struct {
-	f *remote
-	r *replica
-}
-
-// queue notes that a partition has data for the follower.
-func (s *followerSession) queue(f *remote, r *replica) {
-	f.queued = true
-	s.news = append(s.news, newsItem{f, r})
-	if s.parked != nil && !s.waking {
-		s.waking = true
-		r.b.n.after(0, func() {
-			s.waking = false
-			if s.parked != nil {
-				answer := s.parked
-				s.parked = nil
-				answer()
-			}
-		})
-	}
-}
-
-func (b *broker) handleReplicaFetch(m *replicaFetch, respond func(any, int)) {
-	s := b.sessions[m.from]
-	if m.full {
-		if s != nil {
-			s.parked = nil
-		}
-		s = &followerSession{id: b.n.w.rng.Uint64() | 1, from: m.from, partitions: map[partitionKey]*replicaFetchPartition{}}
-		b.sessions[m.from] = s
-	}
-	if s == nil || !m.full && s.id != m.session {
-		respond(&replicaFetchAnswer{code: codeFetchSessionIDNotFound}, 50)
-		return
-	}
-	now := b.n.w.now
-	s.lastFetch = now
-	answer := &replicaFetchAnswer{session: s.id}
-	for _, key := range m.forgotten {
-		delete(s.partitions, key)
-		if r := b.replicas[key]; r != nil && r.remotes[m.from] != nil && r.remotes[m.from].session == s {
-			r.remotes[m.from].session = nil
-		}
-	}
-	for _, p := range m.partitions {
-		sp := p
-		s.partitions[p.key] = &sp
-		if news, bad := b.judgeFetch(m.from, s, &sp); bad {
-			answer.partitions = append(answer.partitions, news)
-		}
-	}
-	b.sweep(s)
-	b.collect(s, answer)
-	if len(answer.partitions) > 0 {
-		b.tellMarks(s, answer)
-		respond(answer, answer.size())
-		return
-	}
-	serial := s.lastFetch
-	s.parked = func() {
-		b.collect(s, answer)
-		b.tellMarks(s, answer)
-		respond(answer, answer.size())
-	}
-	b.n.after(b.n.cfg.replicaFetchWait, func() {
-		if s.parked != nil && s.lastFetch == serial && b.sessions[m.from] == s {
-			parked := s.parked
-			s.parked = nil
-			parked()
-		}
-	})
-}
-
-func (a *replicaFetchAnswer) size() int {
-	n := 50
-	for _, p := range a.partitions {
-		n += 40
-		for _, b := range p.batches {
-			n += b.size()
-		}
-	}
-	return n
-}
-
-// judgeFetch checks one partition of a fetch; what is wrong is answered at once.
-func (b *broker) judgeFetch(from int32, s *followerSession, p *replicaFetchPartition) (replicaFetchNews, bool) {
-	r := b.replicas[p.key]
-	fail := func(code int16) (replicaFetchNews, bool) {
-		delete(s.partitions, p.key)
-		return replicaFetchNews{key: p.key, code: code}, true
-	}
-	switch {
-	case r == nil:
-		return fail(codeUnknownTopicOrPartition)
-	case r.state.TopicID != p.topicID:
-		return fail(codeInconsistentTopicID)
-	case p.currentEpoch < r.epoch && !b.without(rules.FetchEpoch):
-		return fail(codeFencedLeaderEpoch)
-	case p.currentEpoch > r.epoch && !b.without(rules.FetchEpoch):
-		return fail(codeUnknownLeaderEpoch)
-	case !r.leading:
-		return fail(codeNotLeaderOrFollower)
-	}
-	f := r.remotes[from]
-	if f == nil {
-		return fail(codeUnknownLeaderEpoch)
-	}
-	if f.session != s {
-		// Whatever an older session had queued is gone with it.
-		f.session, f.queued, f.marked = s, false, false
-	}
-	if p.lastEpoch >= 0 && !b.without(rules.Divergence) {
-		epoch, end := r.log.endOffsetFor(p.lastEpoch)
-		if epoch < 0 || end < 0 {
-			return fail(codeOffsetOutOfRange)
-		}
-		if epoch < p.lastEpoch || end < p.offset {
-			return replicaFetchNews{key: p.key, diverging: &epochEnd{epoch, end}, hw: r.hw, logStart: r.log.start}, true
-		}
-	}
-	if p.offset < r.log.start || p.offset > r.log.next {
-		return fail(codeOffsetOutOfRange)
-	}
-	p.agreed = true
-	if r.hw > 0 {
-		s.mark(f, r)
-	}
-	r.fetched(f, p.offset)
-	if p.offset < r.log.next && !f.queued {
-		s.queue(f, r)
-	}
-	return replicaFetchNews{}, false
-}
-
-// collect reads the news of a session into an answer.
-func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
-	room := b.n.cfg.replicaFetchResponse
-	news := s.news
-	s.news = nil
-	for i, item := range news {
-		r := item.r
-		p := s.partitions[r.key]
-		if p != nil && r.leading && r.remotes[s.from] == item.f && item.f.session == s && r.holdsBack(item.f) {
-			s.news = append(s.news, item) // with the next fetch perhaps
-			continue
-		}
-		item.f.queued = false
-		if p == nil || !r.leading || r.remotes[s.from] != item.f || item.f.session != s {
-			continue
-		}
-		batches, size := r.log.read(p.offset, r.log.next, min(b.n.cfg.replicaFetchMax, room), len(answer.partitions) == 0 || room > 0)
-		if len(batches) == 0 {
-			continue
-		}
-		room -= size
-		r.sent(size)
-		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start, batches: batches})
-		if room <= 0 {
-			s.news = append(s.news, news[i+1:]...)
-			return
-		}
-	}
-}
-
-// mark notes that a follower is to learn a new high-water mark or log start. It rides
-// on the next answer; it does not cause one.
-func (s *followerSession) mark(f *remote, r *replica) {
-	if !f.marked {
-		f.marked = true
-		s.marks = append(s.marks, newsItem{f, r})
-	}
-}
-
-func (b *broker) tellMarks(s *followerSession, answer *replicaFetchAnswer) {
-	marks := s.marks
-	s.marks = nil
-	for _, item := range marks {
-		item.f.marked = false
-		r := item.r
-		if p := s.partitions[r.key]; p == nil || !p.agreed || !r.leading || r.remotes[s.from] != item.f {
-			continue
-		}
-		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, hw: r.hw, logStart: r.log.start})
-	}
-}
-
-// sweep looks, twice a second, whether partitions that the follower has whole can let
-// it join the in-sync replicas: nothing in an incremental fetch names them.
-func (b *broker) sweep(s *followerSession) {
-	if b.n.w.now-s.lastSweep < raftFetchMaxWait {
-		return
-	}
-	s.lastSweep = b.n.w.now
-	for _, key := range sortedKeys(s.partitions) {
-		r := b.replicas[key]
-		if r == nil || !r.leading || slices.Contains(r.state.ISR, s.from) {
-			continue
-		}
-		if f := r.remotes[s.from]; f != nil && f.session == s && !f.queued {
-			f.lastCaughtUp = max(f.lastCaughtUp, s.lastFetch)
-			r.maybeExpand(f)
-		}
-	}
-}
-
 // fetcher is a follower's loop of fetches from one leader. One request is under way at
 // a time; a partition in trouble pauses for replica.fetch.backoff.ms.
 //
@@ -289,7 +75,9 @@ type fetcher struct {
 	b          *broker
 	leader     int32
 	partitions map[partitionKey]*replica
-	changed    map[partitionKey]bool
+	changed    []*replica              // those with changed set, each once; some have left meanwhile
+	spare      []*replica              // the room of changed when it is next empty
+	asked      []replicaFetchPartition // the room of the last request
 	forgotten  []partitionKey
 	session    uint64
 	busy       bool
@@ -300,10 +88,24 @@ type fetcher struct {
 func (b *broker) fetcher(leader int32) *fetcher {
 	f := b.fetchers[leader]
 	if f == nil {
-		f = &fetcher{b: b, leader: leader, partitions: map[partitionKey]*replica{}, changed: map[partitionKey]bool{}}
+		f = &fetcher{b: b, leader: leader, partitions: map[partitionKey]*replica{}}
 		b.fetchers[leader] = f
 	}
 	return f
+}
+
+// change has a replica named in the next fetch.
+func (f *fetcher) change(r *replica) {
+	if !r.changed {
+		r.changed = true
+		f.changed = append(f.changed, r)
+	}
+}
+
+// leave takes a replica out of what is fetched.
+func (f *fetcher) leave(r *replica) {
+	delete(f.partitions, r.key)
+	r.fetching, r.changed, r.leaderAt = false, false, nil
 }
 
 // add takes a partition in after d.
@@ -320,12 +122,11 @@ func (r *replica) stopFetching() {
 	if f == nil {
 		return
 	}
-	r.fetcher = nil
-	if f.partitions[r.key] == r {
-		delete(f.partitions, r.key)
-		delete(f.changed, r.key)
+	if r.fetching {
+		f.leave(r)
 		f.forgotten = append(f.forgotten, r.key)
 	}
+	r.fetcher = nil
 	f.b.n.after(0, f.endIfIdle)
 }
 
@@ -354,21 +155,28 @@ func (f *fetcher) loop() {
 	if f.busy || f.dead || f.sleeping || len(f.partitions) == 0 {
 		return
 	}
-	req := &replicaFetch{from: f.b.n.id, full: f.session == 0, session: f.session, forgotten: f.forgotten}
-	f.forgotten = nil
-	keys := f.changed
+	req := &replicaFetch{from: f.b.n.id, full: f.session == 0, session: f.session, forgotten: f.forgotten, partitions: f.asked[:0]}
+	f.forgotten, f.asked = nil, nil
+	name := func(r *replica) {
+		r.changed = false
+		req.partitions = append(req.partitions, replicaFetchPartition{r.key, r.log.topicID, r.epoch, r.log.next, r.log.lastEpoch(), r.log.start, r, r.leaderAt})
+	}
+	changed := f.changed
+	f.changed = f.spare[:0]
 	if req.full {
 		req.forgotten = nil
-		keys = map[partitionKey]bool{}
-		for key := range f.partitions {
-			keys[key] = true
+		for _, key := range sortedKeys(f.partitions) {
+			name(f.partitions[key])
+		}
+	} else {
+		for _, r := range changed {
+			if r.changed && r.fetching && r.fetcher == f {
+				name(r)
+			}
 		}
 	}
-	for _, key := range sortedKeys(keys) {
-		r := f.partitions[key]
-		req.partitions = append(req.partitions, replicaFetchPartition{key, r.log.topicID, r.epoch, r.log.next, r.log.lastEpoch(), r.log.start, false})
-	}
-	clear(f.changed)
+	clear(changed)
+	f.spare = changed
 	f.busy = true
 	f.b.n.call(f.leader, chanFetch, req, 100+60*len(req.partitions), f.b.n.cfg.replicaSocketTimeout, func(resp any, err error) {
 		f.busy = false
@@ -384,6 +192,7 @@ func (f *fetcher) loop() {
 			})
 			return
 		}
+		f.asked = req.partitions // the leader has dealt with it
 		a := resp.(*replicaFetchAnswer)
 		if a.code != 0 {
 			f.session = 0
@@ -400,16 +209,16 @@ func (f *fetcher) loop() {
 }
 
 func (f *fetcher) take(p *replicaFetchNews) {
-	r := f.partitions[p.key]
-	if r == nil || f.changed[p.key] {
+	r := p.of
+	if r.fetcher != f || !r.fetching || r.changed {
 		// Changed meanwhile: the answer speaks of an older state of this replica.
 		return
 	}
+	r.leaderAt = p.at
 	switch {
 	case p.code == codeFencedLeaderEpoch:
+		f.leave(r)
 		r.fetcher = nil
-		delete(f.partitions, p.key)
-		delete(f.changed, p.key)
 	case p.code == codeOffsetOutOfRange:
 		f.pause(r, 0)
 		f.askOffsets(r)
@@ -417,16 +226,12 @@ func (f *fetcher) take(p *replicaFetchNews) {
 		f.pause(r, f.b.n.cfg.replicaFetchBackoff)
 	case p.diverging != nil:
 		r.truncateAt(p.diverging)
-		f.changed[p.key] = true
+		f.change(r)
 	default:
 		r.receive(p)
 		if len(p.batches) > 0 {
-			f.changed[p.key] = true
-			size := 0
-			for _, b := range p.batches {
-				size += b.size()
-			}
-			if r.taken(size) {
+			f.change(r)
+			if r.taken(p.batches) {
 				f.pause(r, f.b.n.cfg.replicaFetchWait)
 			}
 		}
@@ -435,8 +240,7 @@ func (f *fetcher) take(p *replicaFetchNews) {
 
 // pause takes a partition out for d; 0 leaves it out until resume.
 func (f *fetcher) pause(r *replica, d time.Duration) {
-	delete(f.partitions, r.key)
-	delete(f.changed, r.key)
+	f.leave(r)
 	f.forgotten = append(f.forgotten, r.key)
 	if d > 0 {
 		epoch := r.epoch
@@ -445,9 +249,10 @@ func (f *fetcher) pause(r *replica, d time.Duration) {
 }
 
 func (f *fetcher) resume(r *replica, epoch int32) {
-	if r.fetcher == f && r.epoch == epoch && !f.dead && f.partitions[r.key] == nil {
+	if r.fetcher == f && r.epoch == epoch && !f.dead && !r.fetching {
 		f.partitions[r.key] = r
-		f.changed[r.key] = true
+		r.fetching = true
+		f.change(r)
 		f.loop()
 	}
 }
@@ -506,6 +311,9 @@ func (r *replica) truncateAt(d *epochEnd) {
 func (r *replica) truncateTo(offset int64) {
 	from := r.log.next
 	r.log.truncate(max(offset, r.log.start))
+	if r.b.without(rules.AbortedKept) {
+		r.log.txns.aborted = nil
+	}
 	if r.log.next < from {
 		r.b.n.w.emit(Event{Kind: EventTruncated, Node: r.b.n.id, Topic: r.key.topic, Partition: r.key.partition, Epoch: r.epoch, From: from, To: r.log.next})
 	}
@@ -524,7 +332,7 @@ func (r *replica) receive(p *replicaFetchNews) {
 		r.log.append(now, b)
 	}
 	if len(p.batches) > 0 {
-		r.log.flush(now, r.settings)
+		r.log.flushFull(now, r.settings)
 	}
 	r.log.advanceStart(min(p.logStart, r.log.next))
 	if hw := min(p.hw, r.log.next); hw > r.hw {

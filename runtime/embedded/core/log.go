@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -40,8 +41,8 @@ const (
 )
 
 // dirtyExpire is how long the operating system keeps a written page in memory before
-// it is flushed (Linux' vm.dirty_expire_centisecs of 30 s). Kafka itself flushes only
-// by flush.messages and flush.ms, which are off by default.
+// it is flushed (Linux' vm.dirty_expire_centisecs of 30 s). Kafka itself flushes what is
+// before the active segment, and by flush.messages and flush.ms, which are off by default.
 const dirtyExpire = 30 * time.Second
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -83,21 +84,25 @@ var (
 	errTooLarge      = errors.New("batch too large")
 )
 
-// parseBatches splits the records of a produce request. Kafka takes exactly one batch
-// a partition; an empty one is refused.
+// parseBatch reads the records of a partition in a produce request. Kafka takes exactly one
+// batch; one that is cut off counts as none (ByteBufferLogInputStream,
+// ProduceRequest.validateRecords), and an empty one is refused.
 func parseBatch(data []byte, maxBytes int) (*batch, error) {
-	if len(data) < batchHeader {
-		return nil, errCorrupt
-	}
-	if data[batchMagic] != 2 {
-		return nil, errOldMagic
+	if len(data) <= batchMagic {
+		return nil, errInvalidRecord
 	}
 	be := binary.BigEndian
 	length := int(int32(be.Uint32(data[batchLength:]))) + 12
-	if length < batchHeader || length > len(data) {
+	switch {
+	case length < 12+14 || data[batchMagic] > 2: // less than any format has
 		return nil, errCorrupt
-	}
-	if length != len(data) {
+	case length > len(data):
+		return nil, errInvalidRecord
+	case data[batchMagic] != 2:
+		return nil, errOldMagic
+	case length < batchHeader:
+		return nil, errCorrupt
+	case length != len(data):
 		return nil, errInvalidRecord
 	}
 	if length > maxBytes {
@@ -214,26 +219,29 @@ type epochStart struct {
 }
 
 // partitionLog is one replica's log on its disk.
+//
+// What every append touches comes first, together: with many partitions it is the way to
+// memory that an append waits for.
 type partitionLog struct {
-	topicID topicID
 	entries []logEntry
 	start   int64 // log start offset
 	next    int64 // log end offset
 	size    int64
-	epochs  []epochStart
 	// flushed: everything below is on the disk whatever happens.
 	flushed   int64
 	lastFlush time.Duration
+	// maxTimes[i] is the largest timestamp of entries[0..i], the time index.
+	maxTimes []int64
+	segments []segment
+	spool    *spool // nil for logs that stay in memory
+	epochs   []epochStart
+	topicID  topicID
 	// checkpoint is the high-water mark as written to the disk. Kafka writes it every
 	// five seconds and at a clean end; a restarted broker begins with it.
 	checkpoint int64
 	producers  map[int64]*producerState
 	txns       txnIndex
-	// maxTimes[i] is the largest timestamp of entries[0..i], the time index.
-	maxTimes []int64
-	segments []segment
-	cleaned  int64  // everything below has been compacted
-	spool    *spool // nil for logs that stay in memory
+	cleaned    int64 // everything below has been compacted
 }
 
 func newPartitionLog(id topicID, s *spool) *partitionLog {
@@ -266,11 +274,36 @@ func (l *partitionLog) append(now time.Duration, b *batch) {
 	l.updateProducer(b)
 }
 
-// flush notes what flush.messages and flush.ms have put on the disk.
-func (l *partitionLog) flush(now time.Duration, s *topicSettings) {
-	if l.next-l.flushed >= s.flushMessages || (now-l.lastFlush).Milliseconds() >= s.flushMS {
-		l.flushed, l.lastFlush = l.next, now
+// flush notes that everything below an offset is on the disk.
+func (l *partitionLog) flush(now time.Duration, below int64) {
+	if below > l.flushed {
+		l.flushed, l.lastFlush = below, now
 	}
+}
+
+// flushFull flushes a log that has flush.messages records which were not.
+func (l *partitionLog) flushFull(now time.Duration, s *topicSettings) {
+	if l.next-l.flushed >= s.flushMessages {
+		l.flush(now, l.next)
+	}
+}
+
+// flushLoop flushes the logs that were not flushed for flush.ms. It looks once after
+// log.initial.task.delay.ms and then every log.flush.scheduler.interval.ms, which by default
+// is never: flush.ms alone does nothing (LogManager.flushDirtyLogs).
+func (b *broker) flushLoop(wait int64) {
+	if wait > math.MaxInt64/int64(time.Millisecond) {
+		return
+	}
+	b.n.after(time.Duration(wait)*time.Millisecond, func() {
+		now := b.n.w.now
+		for _, key := range sortedKeys(b.replicas) {
+			if r := b.replicas[key]; (now - r.log.lastFlush).Milliseconds() >= r.settings.flushMS {
+				r.log.flush(now, r.log.next)
+			}
+		}
+		b.flushLoop(b.n.cfg.long("log.flush.scheduler.interval.ms"))
+	})
 }
 
 // loseUnflushed cuts the log to what was on the disk when the power went.
@@ -287,6 +320,12 @@ func (l *partitionLog) loseUnflushed(now time.Duration) {
 
 // find is the index of the first entry whose last offset is at least offset.
 func (l *partitionLog) find(offset int64) int {
+	// Who reads at the end, as replicas do, needs no search.
+	if n := len(l.entries); n == 0 || l.entries[n-1].b.last < offset {
+		return n
+	} else if n == 1 || l.entries[n-2].b.last < offset {
+		return n - 1
+	}
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].b.last >= offset })
 }
 
@@ -396,13 +435,13 @@ func (l *partitionLog) epochAt(offset int64) int32 {
 
 // read collects batches from the one that contains offset, up to maxBytes and below
 // limit. The first batch is returned even when it is larger, if minOne says so.
-func (l *partitionLog) read(offset, limit int64, maxBytes int, minOne bool) (batches []*batch, size int) {
+func (l *partitionLog) read(batches []*batch, offset, limit int64, maxBytes int, minOne bool) (with []*batch, size int) {
 	for i := l.find(offset); i < len(l.entries); i++ {
 		b := l.entries[i].b
 		if b.last >= limit {
 			break
 		}
-		if size+b.size() > maxBytes && (len(batches) > 0 || !minOne) {
+		if size+b.size() > maxBytes && (size > 0 || !minOne) {
 			break
 		}
 		batches = append(batches, b)

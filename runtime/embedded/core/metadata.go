@@ -322,16 +322,16 @@ func (b *broker) initProducerID(req *kmsg.InitProducerIDRequest, reply func(kmsg
 		resp.ErrorCode, resp.ProducerID, resp.ProducerEpoch = code, id, epoch
 		reply(resp)
 	}
-	if req.TransactionalID == nil {
-		b.newProducerID(func(id int64, code int16) { answer(id, 0, code) })
-		return
-	}
 	expected := producerEpoch{-1, -1}
 	if req.GetVersion() >= 3 {
 		expected = producerEpoch{req.ProducerID, req.ProducerEpoch}
 	}
 	if (expected.id < 0) != (expected.epoch < 0) {
 		answer(-1, -1, codeInvalidRequest)
+		return
+	}
+	if req.TransactionalID == nil {
+		b.newProducerID(func(id int64, code int16) { answer(id, 0, code) })
 		return
 	}
 	b.txns.initProducer(*req.TransactionalID, req.TransactionTimeoutMillis, expected, answer)
@@ -375,7 +375,7 @@ func badTopicName(name string) string {
 	case name == "":
 		return "Topic name is invalid: the empty string is not allowed"
 	case name == "." || name == "..":
-		return "Topic name is invalid: '.' or '..' is not allowed"
+		return "Topic name is invalid: '" + name + "' is not allowed"
 	case len(name) > 249:
 		return "Topic name is invalid: the length of '" + name + "' is longer than the max allowed length 249"
 	}

@@ -4,6 +4,7 @@ package core
 // coordinator.
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -15,29 +16,71 @@ import (
 
 // produceState is a produce request whose partitions are answered one by one.
 type produceState struct {
+	b       *broker
+	from    ClientConn
+	req     *kmsg.ProduceRequest
 	resp    *kmsg.ProduceResponse
 	left    int
 	reply   func(kmsg.Response)
-	waiting []produceWait
-	sent    bool // every partition has been looked at
+	waiting []produceWaiter // one a partition, two in a transaction; never grows beyond its room
+	sent    bool            // every partition has been looked at
 	timeout *timer
 	done    bool
+	// unpack is how many bytes its batches may still unpack to.
+	unpack int64
+	// kept are the bytes of those of its batches that are in logs or will be, and appended
+	// those batches.
+	kept     int
+	appended []*batch
 }
 
-type produceWait struct {
-	r    *replica
-	w    *produceWaiter // nil: for a transaction's coordinator
-	part *kmsg.ProduceResponseTopicPartition
+// A request may unpack to codec.MaxUnpacked, as each of its batches may, or to so many times
+// its batches' size. Brokers unpack batches to look at each record, and while this one does,
+// nobody is served.
+const unpackedTimes = 20
+
+// waits adds what an unfinished partition waits for: the transaction's coordinator, or an
+// offset.
+func (s *produceState) waits(r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) *produceWaiter {
+	part.ErrorCode = codePending
+	s.left++
+	if s.waiting == nil {
+		room := 0
+		for i := range s.req.Topics {
+			room += len(s.req.Topics[i].Partitions)
+		}
+		if s.req.TransactionID != nil {
+			room *= 2
+		}
+		s.waiting = make([]produceWaiter, 0, room)
+	}
+	s.waiting = append(s.waiting, produceWaiter{offset: offset, s: s, r: r, part: part})
+	return &s.waiting[len(s.waiting)-1]
+}
+
+// settle notes that a partition waits no more.
+func (s *produceState) settle() {
+	s.left--
+	if s.left == 0 && s.sent && !s.done {
+		s.finish()
+	}
 }
 
 func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
-	s := &produceState{resp: resp, reply: reply}
+	came := 0
+	for i := range req.Topics {
+		for j := range req.Topics[i].Partitions {
+			came += len(req.Topics[i].Partitions[j].Records)
+		}
+	}
+	s := &produceState{resp: resp, b: b, from: from, req: req, reply: reply, unpack: max(codec.MaxUnpacked, unpackedTimes*int64(came))}
 	badAcks := req.Acks != 0 && req.Acks != 1 && req.Acks != -1
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	for i := range req.Topics {
 		t, rt := &req.Topics[i], &resp.Topics[i]
 		rt.Topic = t.Topic
+		replicas := b.byTopic[t.Topic]
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
 			rp := &rt.Partitions[j]
@@ -48,9 +91,16 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 				rp.ErrorCode = codeInvalidRequiredAcks
 				continue
 			}
-			b.produceTo(from, s, req, partitionKey{t.Topic, t.Partitions[j].Partition}, t.Partitions[j].Records, rp)
+			b.produceTo(s, replicas, partitionKey{t.Topic, t.Partitions[j].Partition}, t.Partitions[j].Records, rp)
 		}
 	}
+	if 2*s.kept < came {
+		// What was refused came in the same piece of memory.
+		for _, bt := range s.appended {
+			bt.data = bytes.Clone(bt.data)
+		}
+	}
+	s.appended = nil
 	if req.Acks == 0 {
 		for _, t := range resp.Topics {
 			for _, p := range t.Partitions {
@@ -66,7 +116,7 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 		return
 	}
 	if s.left == 0 {
-		b.finishProduce(from, s)
+		s.finish()
 		return
 	}
 	s.sent = true
@@ -74,37 +124,51 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 		if s.done {
 			return
 		}
-		for _, w := range s.waiting {
-			w.r.forget(w.w)
+		for i := range s.waiting {
+			w := &s.waiting[i]
+			w.r.forget(w)
 			if w.part.ErrorCode == codePending {
 				w.part.ErrorCode = codeRequestTimedOut
 				w.part.BaseOffset = -1
 			}
 		}
-		b.finishProduce(from, s)
+		s.finish()
 	})
 }
 
 // codePending marks a partition that waits for its replicas; it never leaves the broker.
 const codePending int16 = -100
 
-func (b *broker) finishProduce(from ClientConn, s *produceState) {
+func (s *produceState) finish() {
 	s.done = true
 	s.timeout.stop()
-	seen := map[int32]bool{}
-	for _, t := range s.resp.Topics {
-		for _, p := range t.Partitions {
-			if id := p.CurrentLeader.LeaderID; id > 0 && !seen[id] && s.resp.GetVersion() >= 10 {
-				seen[id] = true
-				nb := kmsg.NewProduceResponseBroker()
-				nb.NodeID = id
-				nb.Host, nb.Port = b.n.w.opts.Address(from.Listener, id)
-				nb.Rack = b.rackOf(id)
-				s.resp.Brokers = append(s.resp.Brokers, nb)
-			}
-		}
+	if s.resp.GetVersion() >= 10 {
+		s.nameBrokers()
 	}
 	s.reply(s.resp)
+}
+
+// nameBrokers tells where the leaders are that nameLeader has named.
+func (s *produceState) nameBrokers() {
+	var seen map[int32]bool
+	for i := range s.resp.Topics {
+		parts := s.resp.Topics[i].Partitions
+		for j := range parts {
+			id := parts[j].CurrentLeader.LeaderID
+			if id <= 0 || seen[id] {
+				continue
+			}
+			if seen == nil {
+				seen = map[int32]bool{}
+			}
+			seen[id] = true
+			nb := kmsg.NewProduceResponseBroker()
+			nb.NodeID = id
+			nb.Host, nb.Port = s.b.n.w.opts.Address(s.from.Listener, id)
+			nb.Rack = s.b.rackOf(id)
+			s.resp.Brokers = append(s.resp.Brokers, nb)
+		}
+	}
 }
 
 // nameLeader tells a client that came to the wrong broker who leads (KIP-951).
@@ -117,7 +181,8 @@ func (b *broker) nameLeader(resp *kmsg.ProduceResponse, key partitionKey, part *
 	}
 }
 
-func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRequest, key partitionKey, records []byte, part *kmsg.ProduceResponseTopicPartition) {
+func (b *broker) produceTo(s *produceState, replicas []*replica, key partitionKey, records []byte, part *kmsg.ProduceResponseTopicPartition) {
+	req := s.req
 	fail := func(code int16, message string) {
 		part.ErrorCode = code
 		if message != "" {
@@ -125,8 +190,9 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		}
 		b.nameLeader(s.resp, key, part)
 	}
-	r, code := b.leaderOf(key)
-	if code != 0 {
+	r := replicaOf(replicas, key.partition)
+	if r == nil || !r.leading {
+		_, code := b.leaderOf(key)
 		fail(code, "")
 		return
 	}
@@ -143,10 +209,10 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 	case errors.Is(err, errTooLarge):
 		fail(codeMessageTooLarge, "")
 		return
-	case errors.Is(err, errOldMagic):
-		fail(codeUnsupportedMessageFormat, "")
+	case errors.Is(err, errOldMagic) && req.GetVersion() < 3:
+		fail(codeUnsupportedMessageFormat, "") // Kafka 3.9 would convert it
 		return
-	case errors.Is(err, errInvalidRecord):
+	case errors.Is(err, errInvalidRecord), errors.Is(err, errOldMagic):
 		fail(codeInvalidRecord, "One or more records have been rejected")
 		return
 	case err != nil:
@@ -155,25 +221,25 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 	case bt.transactional() && bt.producerID < 0:
 		fail(codeInvalidRecord, "One or more records have been rejected")
 		return
-	case bt.transactional() && req.TransactionID == nil:
-		fail(codeTxnIDAuthorization, "")
-		return
 	case bt.codec() == codec.Zstd && req.GetVersion() < 7:
 		fail(codeUnsupportedCompression, "") // KIP-110
 		return
 	}
-	if code, message := bt.checkRecords(&b.n.w.codec, r.rules()); code != 0 {
-		fail(code, message)
-		return
+	if rules := r.rules(); bt.looksInside(rules) {
+		code, message := bt.checkRecords(&b.n.w.codec, rules, min(s.unpack, codec.MaxUnpacked))
+		s.unpack -= min(s.unpack, codec.MaxUnpacked) - b.n.w.codec.Left()
+		if code != 0 {
+			fail(code, message)
+			return
+		}
 	}
 	if !bt.transactional() {
-		b.appendProduced(from, s, req, r, bt, part)
+		b.appendProduced(s, r, bt, part)
 		return
 	}
 	// What waits for the transaction's coordinator waits as for replicas.
-	part.ErrorCode = codePending
-	s.left++
-	s.waiting = append(s.waiting, produceWait{r, nil, part})
+	s.kept += len(records)
+	s.waits(r, part, 0)
 	b.verifyTxn(r, *req.TransactionID, bt.producerID, bt.producerEpoch, func(code int16) {
 		if s.done && req.Acks != 0 {
 			return // timed out meanwhile: it must not be written after the answer
@@ -181,51 +247,53 @@ func (b *broker) produceTo(from ClientConn, s *produceState, req *kmsg.ProduceRe
 		if code == codeTransactionAbortable && req.GetVersion() < 11 {
 			code = codeInvalidTxnState
 		}
-		s.left--
 		part.ErrorCode = code
 		if code == 0 {
-			b.appendProduced(from, s, req, r, bt, part)
+			b.appendProduced(s, r, bt, part)
 		} else {
 			b.nameLeader(s.resp, key, part)
 		}
-		if s.left == 0 && s.sent && !s.done {
-			b.finishProduce(from, s)
-		}
+		s.settle()
 	})
 }
 
 // appendProduced writes a batch that has been found good, unless its producer says no.
-func (b *broker) appendProduced(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, bt *batch, part *kmsg.ProduceResponseTopicPartition) {
+func (b *broker) appendProduced(s *produceState, r *replica, bt *batch, part *kmsg.ProduceResponseTopicPartition) {
 	if bt.producerID >= 0 && !b.without(rules.Sequence) {
 		duplicate, code := r.log.checkSequence(bt)
-		if code != 0 {
+		if code != 0 && !(code == codeInvalidProducerEpoch && b.without(rules.ProducerEpoch)) {
 			part.ErrorCode = code
 			return
 		}
 		if duplicate != nil {
 			part.BaseOffset, part.LogStartOffset = duplicate.base, r.log.start
-			b.awaitISR(from, s, req, r, part, duplicate.last+1)
+			b.awaitISR(s, r, part, duplicate.last+1)
 			return
 		}
 	}
 	if !r.settings.compressAsSent && bt.codec() != r.settings.compression {
 		var err error
-		if bt, err = bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel); err != nil {
+		if bt, err = bt.repacked(&b.n.w.codec, r.settings.compression, r.settings.compressionLevel, r.settings.maxMessageBytes); err != nil {
 			part.ErrorCode = codeCorruptMessage
+			if errors.Is(err, codec.ErrTooLarge) {
+				part.ErrorCode = codeMessageTooLarge
+			}
 			return
 		}
 	}
+	s.kept += len(bt.data)
+	s.appended = append(s.appended, bt)
 	r.append(bt)
 	part.BaseOffset, part.LogStartOffset = bt.base, r.log.start
 	if r.settings.logAppendTime {
 		part.LogAppendTime = bt.maxTime
 	}
-	b.awaitISR(from, s, req, r, part, bt.last+1)
+	b.awaitISR(s, r, part, bt.last+1)
 }
 
 // awaitISR lets a partition of an acks=all request wait until offset is committed.
-func (b *broker) awaitISR(from ClientConn, s *produceState, req *kmsg.ProduceRequest, r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) {
-	if req.Acks != -1 {
+func (b *broker) awaitISR(s *produceState, r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) {
+	if s.req.Acks != -1 {
 		return
 	}
 	if r.hw >= offset {
@@ -234,20 +302,7 @@ func (b *broker) awaitISR(from ClientConn, s *produceState, req *kmsg.ProduceReq
 		}
 		return
 	}
-	part.ErrorCode = codePending
-	s.left++
-	w := r.wait(offset, func(code int16) {
-		part.ErrorCode = code
-		if code != 0 {
-			part.BaseOffset = -1
-			b.nameLeader(s.resp, r.key, part)
-		}
-		s.left--
-		if s.left == 0 && s.sent && !s.done {
-			b.finishProduce(from, s)
-		}
-	})
-	s.waiting = append(s.waiting, produceWait{r, w, part})
+	r.await(s.waits(r, part, offset))
 }
 
 // leaderOf finds the replica that this broker leads, or the code that says why not.

@@ -6,6 +6,8 @@ package core
 import (
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // rememberedBatches is how many batches of a producer a partition remembers.
@@ -123,3 +125,25 @@ func (l *partitionLog) checkSequence(b *batch) (duplicate *producerBatch, code i
 
 // producerIDs lists the producers that the log knows, in order.
 func (l *partitionLog) producerIDs() []int64 { return slices.Sorted(maps.Keys(l.producers)) }
+
+// expireProducersLoop lets every log forget idle producers, every
+// producer.id.expiration.check.interval.ms.
+func (b *broker) expireProducersLoop() {
+	b.n.after(b.n.cfg.ms("producer.id.expiration.check.interval.ms"), func() {
+		value, _, _ := b.image().brokerConfig(b.n.cfg, b.n.id, "producer.id.expiration.ms")
+		limit, _ := strconv.ParseInt(strings.TrimSpace(value), 10, 64) // checked when it was set
+		for _, key := range sortedKeys(b.replicas) {
+			b.replicas[key].expireProducers(limit)
+		}
+		b.expireProducersLoop()
+	})
+}
+
+// expireProducers forgets the producers without an open transaction whose last batch is so
+// many milliseconds old, by the batch's own time (ProducerStateManager.isProducerExpired).
+func (r *replica) expireProducers(limit int64) {
+	w := r.b.n.w
+	maps.DeleteFunc(r.log.producers, func(_ int64, p *producerState) bool {
+		return p.txnFirst < 0 && w.wallMillis(w.now)-w.recordMillis(p.lastTime, r.settings.logAppendTime) >= limit
+	})
+}

@@ -31,9 +31,9 @@ type recordHead struct {
 var errShort = errors.New("incorrect declared batch size, premature end reached")
 
 // eachRecord walks over the records of a batch until fn says false. It unpacks as it
-// goes and keeps no record.
-func (b *batch) eachRecord(c *codec.Codec, fn func(i int32, h recordHead) bool) error {
-	r, err := c.Reader(b.codec(), b.data[batchHeader:])
+// goes, most bytes at most, and keeps no record.
+func (b *batch) eachRecord(c *codec.Codec, most int64, fn func(i int32, h recordHead) bool) error {
+	r, err := c.Reader(b.codec(), b.data[batchHeader:], most)
 	if err != nil {
 		return err
 	}
@@ -118,15 +118,18 @@ func (r *replica) rules() recordRules {
 	return rules
 }
 
+// looksInside: the records are looked at one by one. Of plain ones without rules parseBatch
+// has added up the lengths.
+func (b *batch) looksInside(rules recordRules) bool {
+	return b.codec() != codec.None || rules.keys || rules.times
+}
+
 // checkRecords looks into a batch that a client has packed, or whose topic has rules for
 // records, as Kafka does before it appends: the records must be as many as the header
-// says, one offset after the other.
-func (b *batch) checkRecords(c *codec.Codec, rules recordRules) (code int16, message string) {
-	if b.codec() == codec.None && !rules.keys && !rules.times {
-		return 0, "" // parseBatch has added their lengths up
-	}
+// says, one offset after the other. They may unpack to most bytes.
+func (b *batch) checkRecords(c *codec.Codec, rules recordRules, most int64) (code int16, message string) {
 	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
-	err := b.eachRecord(c, func(i int32, h recordHead) bool {
+	err := b.eachRecord(c, most, func(i int32, h recordHead) bool {
 		at := first + h.timeDelta
 		switch {
 		case rules.times && at >= 0 && (at < rules.oldest || at > rules.newest):
@@ -141,6 +144,8 @@ func (b *batch) checkRecords(c *codec.Codec, rules recordRules) (code int16, mes
 	switch {
 	case code != 0:
 		return code, message
+	case errors.Is(err, codec.ErrTooLarge):
+		return codeMessageTooLarge, ""
 	case errors.Is(err, codec.ErrUnknown), err != nil && !errors.Is(err, errShort) && !errors.Is(err, errInvalidRecord):
 		return codeCorruptMessage, ""
 	case err != nil:
@@ -149,24 +154,20 @@ func (b *batch) checkRecords(c *codec.Codec, rules recordRules) (code int16, mes
 	return 0, ""
 }
 
-// repacked is the batch in another compression: compression.type of the topic, where that
-// is not the producer's.
-func (b *batch) repacked(c *codec.Codec, to codec.Type, level int) (*batch, error) {
-	r, err := c.Reader(b.codec(), b.data[batchHeader:])
+// repacked is the batch in another compression, of at most most bytes: compression.type of
+// the topic, where that is not the producer's.
+func (b *batch) repacked(c *codec.Codec, to codec.Type, level, most int) (*batch, error) {
+	r, err := c.Reader(b.codec(), b.data[batchHeader:], codec.MaxUnpacked)
 	if err != nil {
 		return nil, err
 	}
-	plain, err := io.ReadAll(r)
-	if err != nil {
-		return nil, err
-	}
-	data, err := c.Compress(bytes.Clone(b.data[:batchHeader]), to, level, plain)
+	data, err := c.Compress(bytes.Clone(b.data[:batchHeader]), to, level, r, most-batchHeader)
 	if err != nil {
 		return nil, err
 	}
 	out := *b
 	out.attributes = b.attributes&^attrCodec | int16(to)
-	out.data = data
+	out.data = bytes.Clone(data) // without the room that it grew into
 	out.seal()
 	return &out, nil
 }
@@ -187,10 +188,10 @@ func (b *batch) findTime(c *codec.Codec, ms, from int64) (offset, at int64, ok b
 	}
 	if b.attributes&attrLogAppendTime != 0 {
 		// Every record has the batch's time.
-		return max(b.base, from), b.maxTime, b.maxTime >= ms
+		return max(b.base, from), b.maxTime, b.maxTime >= ms && b.count > 0 // compaction leaves empty ones
 	}
 	first := int64(binary.BigEndian.Uint64(b.data[batchFirstTime:]))
-	err := b.eachRecord(c, func(_ int32, h recordHead) bool {
+	err := b.eachRecord(c, codec.MaxUnpacked, func(_ int32, h recordHead) bool {
 		if b.base+h.offsetDelta >= from && first+h.timeDelta >= ms {
 			offset, at, ok = b.base+h.offsetDelta, first+h.timeDelta, true
 		}

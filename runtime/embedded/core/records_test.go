@@ -4,7 +4,7 @@ package core
 
 import (
 	"bytes"
-	"encoding/binary"
+	"math"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -29,7 +29,7 @@ func packedBatch(t testing.TB, kind codec.Type, times ...int64) []byte {
 func sealed(t testing.TB, kind codec.Type, count int32, first, last int64, plain []byte) []byte {
 	t.Helper()
 	var c codec.Codec
-	body, err := c.Compress(nil, kind, 0, plain)
+	body, err := c.Compress(nil, kind, 0, bytes.NewReader(plain), math.MaxInt32)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +137,7 @@ func TestTopicsCompression(t *testing.T) {
 			}
 			var c codec.Codec
 			n := 0
-			if err := b.eachRecord(&c, func(i int32, h recordHead) bool {
+			if err := b.eachRecord(&c, codec.MaxUnpacked, func(i int32, h recordHead) bool {
 				if h.timeDelta != int64(i) || !h.hasKey {
 					t.Errorf("%s: record %d: got time %d, want %d", name, i, h.timeDelta, i)
 				}
@@ -197,31 +197,4 @@ func TestTimesOutOfRange(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzRecords(f *testing.F) {
-	for _, kind := range everyCodec {
-		f.Add(packedBatch(f, kind, 1, 2, 3))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) >= batchHeader {
-			// A right checksum, so that what is behind it is reached.
-			data = bytes.Clone(data)
-			binary.BigEndian.PutUint32(data[batchLength:], uint32(len(data)-12))
-			data[batchMagic] = 2
-			(&batch{data: data, attributes: int16(binary.BigEndian.Uint16(data[batchAttributes:]))}).seal()
-		}
-		b, err := parseBatch(data, 1<<20)
-		if err != nil {
-			return
-		}
-		var c codec.Codec
-		if code, _ := b.checkRecords(&c, recordRules{keys: true}); code != 0 {
-			return
-		}
-		b.assign(7, 0)
-		if offset, _, ok := b.findTime(&c, 0, 0); ok && (offset < b.base || offset > b.last) {
-			t.Errorf("got offset %d, want one of %d to %d", offset, b.base, b.last)
-		}
-	})
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"starfall/runtime/embedded/internal/rules"
 )
 
@@ -30,14 +32,17 @@ type replica struct {
 
 	// As leader:
 	epochStart int64
-	remotes    map[int32]*remote
+	remotes    []*remote
 	pendingISR []int32 // asked for, not yet answered; nil for none
 	waiters    []*produceWaiter
 	parked     []*clientFetch
 	verifying  map[producerEpoch]*verification
 
 	// As follower:
-	fetcher *fetcher
+	fetcher  *fetcher
+	fetching bool              // it is among the fetcher's partitions, and not paused
+	changed  bool              // it is to be named in the next fetch
+	leaderAt *sessionPartition // what the leader wants handed back
 }
 
 // remote is what a leader knows of a follower.
@@ -50,14 +55,42 @@ type remote struct {
 	lastFetch    time.Duration
 	lastFetchEnd int64 // the leader's log end at its last fetch
 	session      *followerSession
-	queued       bool // in the session's list of partitions with news
-	marked       bool // in its list of those whose high-water mark moved
+	at           *sessionPartition // its place in the session; nil without one
+	queued       bool              // in the session's list of partitions with news
+	marked       bool              // in its list of those whose high-water mark moved
 }
 
-// produceWaiter waits until the high-water mark has reached offset.
+// remote is what this leader knows of a follower; nil for a broker that is none.
+func (r *replica) remote(id int32) *remote {
+	for _, f := range r.remotes {
+		if f.id == id {
+			return f
+		}
+	}
+	return nil
+}
+
+// produceWaiter waits until the high-water mark has reached offset: a partition of a produce
+// request, or whoever has put done.
 type produceWaiter struct {
 	offset int64
+	s      *produceState
+	r      *replica
+	part   *kmsg.ProduceResponseTopicPartition
 	done   func(code int16)
+}
+
+func (w *produceWaiter) finish(code int16) {
+	if w.done != nil {
+		w.done(code)
+		return
+	}
+	w.part.ErrorCode = code
+	if code != 0 {
+		w.part.BaseOffset = -1
+		w.r.b.nameLeader(w.s.resp, w.r.key, w.part)
+	}
+	w.s.settle()
 }
 
 // maximalISR is the set that the high-water mark waits for: what is committed and what
@@ -97,14 +130,17 @@ func (r *replica) becomeLeader(p *PartitionState) {
 		}
 	}
 	old := r.remotes
-	r.remotes = map[int32]*remote{}
+	r.remotes = nil
 	now := r.b.n.w.now
-	for _, id := range p.Replicas {
-		if id == r.b.n.id {
+	for _, f := range old {
+		if newEpoch || !slices.Contains(p.Replicas, f.id) {
+			f.leave()
 			continue
 		}
-		if f := old[id]; f != nil && !newEpoch {
-			r.remotes[id] = f
+		r.remotes = append(r.remotes, f)
+	}
+	for _, id := range p.Replicas {
+		if id == r.b.n.id || r.remote(id) != nil {
 			continue
 		}
 		f := &remote{id: id, end: -1, lastFetchEnd: -1}
@@ -114,10 +150,7 @@ func (r *replica) becomeLeader(p *PartitionState) {
 		default:
 			f.lastCaughtUp = -r.b.n.cfg.replicaLag - 1
 		}
-		if f0 := old[id]; f0 != nil {
-			f0.session = nil
-		}
-		r.remotes[id] = f
+		r.remotes = append(r.remotes, f)
 	}
 	if r.key.topic == offsetsTopic && !wasLeading {
 		r.b.loadGroups(r)
@@ -157,7 +190,7 @@ func (r *replica) stopLeading(code int16) {
 	r.pendingISR = nil
 	delete(r.b.isr.unsent, r.key)
 	for _, f := range r.remotes {
-		f.session = nil
+		f.leave()
 	}
 	r.remotes = nil
 	r.verifying = nil
@@ -167,7 +200,7 @@ func (r *replica) stopLeading(code int16) {
 		code = 0
 	}
 	for _, w := range waiters {
-		w.done(code)
+		w.finish(code)
 	}
 	parked := r.parked
 	r.parked = nil
@@ -199,10 +232,9 @@ func (r *replica) append(b *batch) {
 	b.assign(r.log.next, r.epoch)
 	r.roll(b)
 	r.log.append(now, b)
-	r.log.flush(now, r.settings)
-	for _, id := range r.state.Replicas {
-		f := r.remotes[id]
-		if f == nil || f.session == nil || f.queued {
+	r.log.flushFull(now, r.settings)
+	for _, f := range r.remotes {
+		if f.session == nil || f.queued {
 			continue
 		}
 		// Until this moment it had everything, as of its last fetch.
@@ -252,14 +284,16 @@ func (r *replica) advance() {
 		i++
 	}
 	if i > 0 {
-		ready := r.waiters[:i:i]
-		r.waiters = r.waiters[i:]
 		code := int16(0)
 		if len(isr) < r.effectiveMinISR() {
 			code = codeNotEnoughReplicasAfter
 		}
+		// Copied, because what they do may make others wait.
+		var room [4]*produceWaiter
+		ready := append(room[:0], r.waiters[:i]...)
+		r.waiters = slices.Delete(r.waiters, 0, i)
 		for _, w := range ready {
-			w.done(code)
+			w.finish(code)
 		}
 	}
 	r.wakeClients()
@@ -274,13 +308,17 @@ func (r *replica) wakeClients() {
 
 // wait calls done once the high-water mark is at least offset.
 func (r *replica) wait(offset int64, done func(code int16)) *produceWaiter {
-	w := &produceWaiter{offset, done}
+	w := &produceWaiter{offset: offset, done: done}
+	r.await(w)
+	return w
+}
+
+func (r *replica) await(w *produceWaiter) {
 	i := len(r.waiters)
-	for i > 0 && r.waiters[i-1].offset > offset {
+	for i > 0 && r.waiters[i-1].offset > w.offset {
 		i--
 	}
 	r.waiters = slices.Insert(r.waiters, i, w)
-	return w
 }
 
 func (r *replica) forget(w *produceWaiter) {
@@ -320,7 +358,7 @@ func (r *replica) maybeShrink() {
 		return
 	}
 	isr := slices.DeleteFunc(slices.Clone(r.state.ISR), func(id int32) bool {
-		f := r.remotes[id]
+		f := r.remote(id)
 		if f == nil {
 			return false
 		}

@@ -90,7 +90,9 @@ func TestPlain(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDoor(t)
 			id, send := d.conn("")
-			if r := send(at(kmsg.NewPtrApiVersionsRequest())).(*kmsg.ApiVersionsResponse); r.ErrorCode != 0 {
+			versions := at(kmsg.NewPtrApiVersionsRequest())
+			versions.ClientSoftwareName, versions.ClientSoftwareVersion = "test", "1"
+			if r := send(versions).(*kmsg.ApiVersionsResponse); r.ErrorCode != 0 {
 				t.Errorf("versions before logging in: got error %d", r.ErrorCode)
 			}
 			if r := send(handshake(mechanismPlain)).(*kmsg.SASLHandshakeResponse); r.ErrorCode != 0 || len(r.SupportedMechanisms) != 3 {

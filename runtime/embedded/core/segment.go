@@ -51,6 +51,7 @@ func (r *replica) roll(b *batch) {
 	}
 	if active.size+int64(b.size()) > s.segmentBytes || waited > s.segmentMS {
 		l.segments = append(l.segments, segment{base: l.next, firstTime: -1, maxTime: -1})
+		l.flush(w.now, l.next) // UnifiedLog.roll: only the active segment can lose its end
 	}
 }
 

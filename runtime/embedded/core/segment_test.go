@@ -228,7 +228,7 @@ func TestCompaction(t *testing.T) {
 			}
 			n := int(rb.Length) + 12
 			b := &batch{data: data[:n], attributes: rb.Attributes, base: rb.FirstOffset, count: rb.NumRecords}
-			if err := b.eachRecord(&w.codec, func(_ int32, h recordHead) bool {
+			if err := b.eachRecord(&w.codec, codec.MaxUnpacked, func(_ int32, h recordHead) bool {
 				offsets = append(offsets, b.base+h.offsetDelta)
 				return true
 			}); err != nil {
@@ -270,23 +270,6 @@ func TestCompactedLogIsReplicatedWithItsGaps(t *testing.T) {
 	}
 	if r := w.Replicas(3)[0]; r.LogEnd != 10 {
 		t.Errorf("the new replica: got log end %d, want 10", r.LogEnd)
-	}
-}
-
-func TestCompactionLeavesTransactionsAlone(t *testing.T) {
-	w := one(t, map[string]string{"cleanup.policy": "compact", "segment.ms": "60000"})
-	putAt(t, w, 1, "t", "a", "committed", wall(w))
-	// As a transaction would write: it may be aborted, so it replaces nothing.
-	r := w.byID[1].broker.replicas[partitionKey{"t", 0}]
-	b := newBatch(wall(w), []GroupRecord{{Key: []byte("a"), Value: []byte("perhaps")}})
-	b.attributes |= attrTransactional
-	b.seal()
-	r.append(b)
-	w.Advance(w.Now() + 61*sec)
-	putAt(t, w, 1, "t", "z", "v", wall(w))
-	w.Advance(w.Now() + 20*sec)
-	if got, want := contents(t, w, 1), "a@0 a@1 z@2"; got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -124,9 +124,13 @@ func (r *replica) sent(bytes int) {
 
 // taken counts what a follower has got of a throttled partition, and tells whether it is to
 // pause: it is not in sync and has got too much.
-func (r *replica) taken(bytes int) (pause bool) {
+func (r *replica) taken(batches []*batch) (pause bool) {
 	if !r.settings.throttledFollower.has(r.key.partition, r.b.n.id) {
 		return false
+	}
+	bytes := 0
+	for _, b := range batches {
+		bytes += b.size()
 	}
 	r.b.followerQuota.record(r.b.n.w.now, bytes)
 	return !slices.Contains(r.state.ISR, r.b.n.id) && r.b.followerQuota.exceeded(r.b.n.w.now, r.b.throttleRate(followerRate))

@@ -500,3 +500,103 @@ func TestAdministratorsSeeTransactions(t *testing.T) {
 	got = ask(t, w, leaders(w, "t")[0], m).(*kmsg.WriteTxnMarkersResponse).Markers[0].Topics[0].Partitions[0].ErrorCode
 	expect(t, "an old producer's marker", got, codeInvalidProducerEpoch)
 }
+
+// TestLastStableOffsetAfterARestart: a process that knows a lower high-water mark than the
+// one before it had does not take a transaction for done whose marker is above that.
+func TestLastStableOffsetAfterARestart(t *testing.T) {
+	w, s := txnWorld(t, nil)
+	expect(t, "init", s.init(60*sec), 0)
+	expect(t, "add", s.add("t", 0), 0)
+	expect(t, "produce", s.produce(0, 10, 1), 0)
+	must(t, within(w, 2*checkpointInterval, func() error {
+		if got := w.byID[3].disk.logs[partitionKey{"t", 0}].checkpoint; got != 1 {
+			return fmt.Errorf("got high-water mark %d on the disk, want 1", got)
+		}
+		return nil
+	}))
+	expect(t, "end", s.end(true), 0)
+	s.settled("CompleteCommit")
+	w.Advance(w.Now() + sec)
+	if r, _ := w.Replica(3, "t", 0); r.HighWatermark != 2 || r.LastStable != 2 {
+		t.Fatalf("before: got %+v, want high-water mark and last stable offset 2", r)
+	}
+	must(t, w.Kill(3))
+	seen := map[int64]int64{} // high-water mark to last stable offset
+	w.opts.OnReplica = func(broker int32, topic string, partition int32) {
+		if r, ok := w.Replica(broker, topic, partition); ok && broker == 3 && topic == "t" && partition == 0 {
+			seen[r.HighWatermark] = r.LastStable
+		}
+	}
+	must(t, w.Start(3))
+	w.Advance(w.Now() + 10*sec)
+	if at1, ok := seen[1]; !ok || at1 != 0 || seen[2] != 2 {
+		t.Errorf("got last stable offsets by high-water mark %v, want 1:0 and 2:2", seen)
+	}
+}
+
+// TestCoordinatorWaitsForWhatItHasRead: a new coordinator whose last record is on no other
+// broker says that it is loading; what it would say from memory could be taken back.
+func TestCoordinatorWaitsForWhatItHasRead(t *testing.T) {
+	w := newWorld(t, Options{Brokers: 3, Controllers: 1, Config: map[string]string{
+		"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "200", "transaction.state.log.num.partitions": "1"}})
+	settle(t, w)
+	createTopic(t, w, 1, "t", 1, 3, nil, [][]int32{{1, 2, 3}})
+	s := &txnClient{t: t, w: w, id: "x"}
+	expect(t, "init", s.init(60*sec), 0)
+	var order []int32 // of leaders
+	for _, p := range w.Partitions(0) {
+		if p.Topic == txnTopic {
+			order = p.Replicas
+		}
+	}
+	// The third broker fetches nothing and stays in sync for replica.lag.time.max.ms.
+	third := order[2]
+	w.SetPaths(func(from, to int32) Path {
+		return Path{Cut: (from == third || to == third) && from < ControllerID(1) && to < ControllerID(1)}
+	})
+	add := func() *kmsg.AddPartitionsToTxnRequest {
+		req := kmsg.NewPtrAddPartitionsToTxnRequest()
+		req.SetVersion(3)
+		req.TransactionalID, req.ProducerID, req.ProducerEpoch = s.id, s.pid, s.epoch
+		req.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0}}}
+		return req
+	}
+	w.Request(order[0], ClientConn{ID: 1}, add(), func(kmsg.Response) {})
+	w.Advance(w.Now() + sec)
+	must(t, w.Kill(order[0]))
+	must(t, within(w, 10*sec, func() error {
+		if r, _ := w.Replica(order[1], txnTopic, 0); !r.Leader {
+			return fmt.Errorf("broker %d does not lead", order[1])
+		}
+		return nil
+	}))
+	if r, _ := w.Replica(order[1], txnTopic, 0); r.HighWatermark >= r.LogEnd {
+		t.Fatalf("got %+v, want a record that is not committed", r)
+	}
+	a := ask(t, w, order[1], add()).(*kmsg.AddPartitionsToTxnResponse)
+	expect(t, "add before all is committed", a.Topics[0].Partitions[0].ErrorCode, codeCoordinatorLoading)
+	list := ask(t, w, order[1], at(kmsg.NewPtrListTransactionsRequest())).(*kmsg.ListTransactionsResponse)
+	expect(t, "list before all is committed", list.ErrorCode, codeCoordinatorLoading)
+	w.SetPaths(nil)
+	expect(t, "add", s.add("t", 0), 0)
+	expect(t, "produce", s.produce(0, 10, 1), 0)
+	expect(t, "end", s.end(true), 0)
+	s.settled("CompleteCommit")
+}
+
+// TestOffsetsPartitionMustBeKnown: what the coordinator has not heard of it could not send a
+// marker to, so it takes it into no transaction.
+func TestOffsetsPartitionMustBeKnown(t *testing.T) {
+	w, s := txnWorld(t, nil)
+	expect(t, "init", s.init(60*sec), 0)
+	req := at(kmsg.NewPtrAddOffsetsToTxnRequest())
+	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = s.id, s.pid, s.epoch, "g"
+	code := func(r kmsg.Response) int16 { return r.(*kmsg.AddOffsetsToTxnResponse).ErrorCode }
+	expect(t, "add offsets before the topic is there", code(ask(t, w, s.coordinator(), req)), codeCoordinatorLoading)
+	expect(t, "add offsets", s.insist(req, code), 0)
+	expect(t, "end", s.end(true), 0)
+	s.settled("CompleteCommit")
+	if leaders(w, offsetsTopic)[s.w.byID[1].broker.groupPartition("g")] == 0 {
+		t.Errorf("got no leader of the group's partition")
+	}
+}

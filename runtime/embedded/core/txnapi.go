@@ -21,23 +21,27 @@ func fencedFor(code int16, knows bool) int16 {
 type txnTopics []kmsg.AddPartitionsToTxnRequestTransactionTopic
 
 // addToTxn adds the partitions of one transaction, or verifies them, and gives a code for
-// each, in order. One that does not exist keeps all others out.
-func (b *broker) addToTxn(id string, producer producerEpoch, verify bool, topics txnTopics, done func(codes []int16)) {
+// each, in order. One that may not be written or does not exist keeps all others out; they
+// are told OPERATION_NOT_ATTEMPTED.
+func (b *broker) addToTxn(id string, producer producerEpoch, verify bool, topics txnTopics, may func(topic string) bool, done func(codes []int16)) {
 	var keys []partitionKey
 	var codes []int16
-	unknown := false
+	refused := false
 	for _, t := range topics {
 		for _, p := range t.Partitions {
 			key := partitionKey{t.Topic, p}
 			keys = append(keys, key)
 			code := codeOperationNotAttempted
-			if b.image().partition(key) == nil {
-				code, unknown = codeUnknownTopicOrPartition, true
+			switch {
+			case !may(t.Topic):
+				code, refused = codeTopicAuthorization, true
+			case b.image().partition(key) == nil:
+				code, refused = codeUnknownTopicOrPartition, true
 			}
 			codes = append(codes, code)
 		}
 	}
-	if unknown {
+	if refused {
 		done(codes)
 		return
 	}
@@ -56,14 +60,15 @@ func (b *broker) addToTxn(id string, producer producerEpoch, verify bool, topics
 	})
 }
 
-func (b *broker) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest, reply func(kmsg.Response)) {
+func (b *broker) addPartitionsToTxn(from ClientConn, req *kmsg.AddPartitionsToTxnRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.AddPartitionsToTxnResponse)
+	may := func(topic string) bool { return b.mayAddToTxn(from, req, topic) }
 	if req.GetVersion() < 4 {
 		var topics txnTopics
 		for _, t := range req.Topics {
 			topics = append(topics, kmsg.AddPartitionsToTxnRequestTransactionTopic{Topic: t.Topic, Partitions: t.Partitions})
 		}
-		b.addToTxn(req.TransactionalID, producerEpoch{req.ProducerID, req.ProducerEpoch}, false, topics, func(codes []int16) {
+		b.addToTxn(req.TransactionalID, producerEpoch{req.ProducerID, req.ProducerEpoch}, false, topics, may, func(codes []int16) {
 			for _, t := range topics {
 				rt := kmsg.NewAddPartitionsToTxnResponseTopic()
 				rt.Topic = t.Topic
@@ -90,7 +95,7 @@ func (b *broker) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest, reply f
 		t, out := &req.Transactions[i], &resp.Transactions[i]
 		out.TransactionalID = t.TransactionalID
 		left++
-		b.addToTxn(t.TransactionalID, producerEpoch{t.ProducerID, t.ProducerEpoch}, t.VerifyOnly, t.Topics, func(codes []int16) {
+		b.addToTxn(t.TransactionalID, producerEpoch{t.ProducerID, t.ProducerEpoch}, t.VerifyOnly, t.Topics, may, func(codes []int16) {
 			for _, topic := range t.Topics {
 				rt := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
 				rt.Topic = topic.Topic
@@ -112,6 +117,14 @@ func (b *broker) addPartitionsToTxn(req *kmsg.AddPartitionsToTxnRequest, reply f
 func (b *broker) addOffsetsToTxn(req *kmsg.AddOffsetsToTxnRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
 	key := partitionKey{offsetsTopic, b.groupPartition(req.Group)}
+	if b.image().partition(key) == nil {
+		// A partition that the coordinator has not heard of would get no marker. Kafka does
+		// not look; every client takes this code for worth another try.
+		b.autoCreate(offsetsTopic)
+		resp.ErrorCode = codeCoordinatorLoading
+		reply(resp)
+		return
+	}
 	b.txns.addPartitions(req.TransactionalID, producerEpoch{req.ProducerID, req.ProducerEpoch}, []partitionKey{key}, func(code int16) {
 		resp.ErrorCode = fencedFor(code, req.GetVersion() >= 2)
 		reply(resp)
@@ -164,7 +177,12 @@ func (b *broker) listTransactions(req *kmsg.ListTransactionsRequest) kmsg.Respon
 		}
 	}
 	now := b.txns.now()
-	for _, p := range b.txns.partitions() {
+	partitions, all := b.txns.partitions()
+	if !all {
+		resp.ErrorCode = codeCoordinatorLoading
+		return resp
+	}
+	for _, p := range partitions {
 		for _, t := range sortedTxns(p.txns) {
 			switch {
 			case len(req.StateFilters) > 0 && !slices.Contains(req.StateFilters, t.state.String()):

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // txnCoordinator coordinates the transactional ids of the partitions that its broker leads.
@@ -21,6 +23,8 @@ type txnPartition struct {
 	number int32
 	epoch  int32 // the coordinator epoch of its markers
 	txns   map[string]*txn
+	// loading: what was read is not all committed yet.
+	loading bool
 }
 
 func newTxnCoordinator(b *broker) *txnCoordinator {
@@ -44,12 +48,30 @@ func (c *txnCoordinator) repeat(every time.Duration, fn func()) {
 
 func (c *txnCoordinator) now() int64 { return c.b.n.w.wallMillis(c.b.n.w.now) }
 
-// load takes over a partition: what its log says holds, and what is decided is carried out.
+// load takes over a partition. What its log says holds as soon as all of it is committed:
+// until then the next leader may not have the last of it, and a client that was told so
+// from memory would write in a transaction that nobody ends. Kafka does not wait, but
+// answers COORDINATOR_LOAD_IN_PROGRESS for as long as it reads.
 func (c *txnCoordinator) load(r *replica) {
-	p := &txnPartition{number: r.key.partition, epoch: r.epoch, txns: readTxns(r.log)}
+	p := &txnPartition{number: r.key.partition, epoch: r.epoch, txns: readTxns(r.log), loading: true}
 	c.led[p.number] = p
+	end := r.log.next
+	if r.hw >= end {
+		c.loaded(p)
+		return
+	}
+	r.wait(end, func(int16) {
+		if c.leads(p) && r.hw >= end {
+			c.loaded(p)
+		}
+	})
+}
+
+// loaded carries out what is decided.
+func (c *txnCoordinator) loaded(p *txnPartition) {
+	p.loading = false
 	for _, t := range sortedTxns(p.txns) {
-		if t.state.preparing() {
+		if t.state.preparing() && !c.b.without(rules.FinishDecided) {
 			c.complete(p, t)
 		}
 	}
@@ -57,13 +79,17 @@ func (c *txnCoordinator) load(r *replica) {
 
 func (c *txnCoordinator) unload(partition int32) { delete(c.led, partition) }
 
-// partitions lists what is led, in order.
-func (c *txnCoordinator) partitions() []*txnPartition {
-	out := make([]*txnPartition, 0, len(c.led))
+// partitions lists what is led and loaded, in order; all tells that nothing is loading.
+func (c *txnCoordinator) partitions() (out []*txnPartition, all bool) {
+	all = true
 	for _, number := range slices.Sorted(maps.Keys(c.led)) {
+		if c.led[number].loading {
+			all = false
+			continue
+		}
 		out = append(out, c.led[number])
 	}
-	return out
+	return out, all
 }
 
 // leads: the partition is still the one that was loaded.
@@ -77,6 +103,9 @@ func (c *txnCoordinator) find(id string) (*txnPartition, *txn, int16) {
 	p := c.led[c.b.txnPartition(id)]
 	if p == nil {
 		return nil, nil, codeNotCoordinator
+	}
+	if p.loading {
+		return nil, nil, codeCoordinatorLoading
 	}
 	return p, p.txns[id], 0
 }
@@ -192,6 +221,8 @@ func (c *txnCoordinator) initTxn(p *txnPartition, t *txn, timeoutMS int32, expec
 			empty.producerID, empty.epoch = producerID, 0
 			write(empty)
 		})
+	case expected.id < 0 && t.epoch >= 0 && c.b.without(rules.FenceOnInit):
+		write(empty)
 	case expected.id < 0:
 		empty.epoch, empty.lastEpoch = t.epoch+1, -1
 		write(empty)
@@ -261,6 +292,8 @@ func (c *txnCoordinator) addPartitions(id string, producer producerEpoch, keys [
 func (c *txnCoordinator) verify(q *txnQuestion) int16 {
 	_, t, code := c.check(q.id, q.producer)
 	switch {
+	case code == codeProducerFenced && c.b.without(rules.ProducerEpoch):
+		return 0
 	case code != 0:
 		return code
 	case t.state.preparing():
@@ -315,6 +348,9 @@ func (c *txnCoordinator) end(p *txnPartition, t *txn, producer producerEpoch, co
 	if fencing {
 		t.epoch, t.lastEpoch = producer.epoch, -1
 	}
+	if c.b.without(rules.DecidedFirst) {
+		c.markers.send(&markerJob{p: p, t: t, commit: commit, left: maps.Clone(t.partitions), under: map[partitionKey]bool{}}, func() {})
+	}
 	c.store(p, t, t.with(prepare, c.now()), func(code int16) {
 		if code != 0 && fencing {
 			t.failedFence = true
@@ -333,7 +369,15 @@ func (c *txnCoordinator) complete(p *txnPartition, t *txn) {
 		state = txnCompleteCommit
 	}
 	t.pending = state
-	c.markers.send(&markerJob{p: p, t: t, commit: state == txnCompleteCommit, left: maps.Clone(t.partitions), under: map[partitionKey]bool{}}, func() {
+	left := maps.Clone(t.partitions)
+	if c.b.without(rules.EveryMarker) {
+		for i, key := range sortedKeys(left) {
+			if i > 0 {
+				delete(left, key)
+			}
+		}
+	}
+	c.markers.send(&markerJob{p: p, t: t, commit: state == txnCompleteCommit, left: left, under: map[partitionKey]bool{}}, func() {
 		c.writeComplete(p, t, state)
 	})
 }
@@ -357,8 +401,12 @@ func (c *txnCoordinator) writeComplete(p *txnPartition, t *txn, state txnState) 
 // abortTimedOut aborts the transactions that have been open for longer than their
 // producer said, and fences that producer.
 func (c *txnCoordinator) abortTimedOut() {
+	if c.b.without(rules.TxnTimeout) {
+		return
+	}
 	now := c.now()
-	for _, p := range c.partitions() {
+	partitions, _ := c.partitions()
+	for _, p := range partitions {
 		for _, t := range sortedTxns(p.txns) {
 			if t.state == txnOngoing && t.pending == txnNone && t.started+int64(t.timeoutMS) < now {
 				c.end(p, t, producerEpoch{t.producerID, t.fence()}, false, false, func(int16) {})
@@ -371,7 +419,8 @@ func (c *txnCoordinator) abortTimedOut() {
 // transactional.id.expiration.ms.
 func (c *txnCoordinator) removeExpired() {
 	limit := c.now() - c.b.n.cfg.long("transactional.id.expiration.ms")
-	for _, p := range c.partitions() {
+	partitions, _ := c.partitions()
+	for _, p := range partitions {
 		var gone []*txn
 		var records []GroupRecord
 		for _, t := range sortedTxns(p.txns) {

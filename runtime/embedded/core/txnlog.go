@@ -45,6 +45,7 @@ type txnIndex struct {
 	// done keeps the transactions whose marker was not known to be below the high-water
 	// mark: until it is, their records are not stable (UnifiedLog.firstUnstableOffset).
 	done    []doneTxn    // by marker
+	pruned  int64        // no marker below it is in done
 	aborted []abortedTxn // by marker
 }
 
@@ -91,6 +92,7 @@ func (x *txnIndex) prune(hw int64) {
 		i++
 	}
 	if i > 0 {
+		x.pruned = x.done[i-1].last + 1
 		x.done = slices.Delete(x.done, 0, i)
 	}
 }
@@ -178,7 +180,12 @@ func newMarker(ms int64, m *txnMarker) *batch {
 }
 
 // stable is the replica's last stable offset.
-func (r *replica) stable() int64 { return r.log.txns.stable(r.hw) }
+func (r *replica) stable() int64 {
+	if r.b.without(rules.StableOffset) {
+		return r.hw
+	}
+	return r.log.txns.stable(r.hw)
+}
 
 // readable is where a reader of an isolation level must stop.
 func (r *replica) readable(isolation int8) int64 {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // txnRetry is the pause before markers without a leader or with an error are sent again,
@@ -234,7 +236,7 @@ func (b *broker) writeMarker(key partitionKey, m *txnMarker, done func(code int1
 		done(code)
 		return
 	}
-	if p := r.log.producers[m.producerID]; p != nil {
+	if p := r.log.producers[m.producerID]; p != nil && !b.without(rules.MarkerEpoch) {
 		switch {
 		case m.epoch < p.epoch:
 			done(codeInvalidProducerEpoch)
@@ -276,7 +278,7 @@ func (b *broker) verifyTxn(r *replica, id string, producerID int64, epoch int16,
 		v.waiting = append(v.waiting, then)
 		return
 	}
-	if p := r.log.producers[producerID]; p != nil && p.txnFirst >= 0 && p.epoch == epoch {
+	if p := r.log.producers[producerID]; p != nil && p.txnFirst >= 0 && p.epoch == epoch || b.without(rules.VerifyTxn) {
 		then(0)
 		return
 	}

@@ -13,8 +13,10 @@ type APIVersion struct{ Key, Min, Max int16 }
 // apiVersions lists what the brokers answer, by key. Versions before those that speak
 // v2 record batches are left out, as Kafka 4 leaves them out (KIP-896); except that librdkafka
 // takes compression for unsupported where Produce 0 is not listed (KAFKA-18659).
-func apiVersions() []APIVersion {
-	return []APIVersion{
+//
+// It is an array, so that looking at it for every request costs no memory.
+func apiVersions() [49]APIVersion {
+	return [49]APIVersion{
 		{int16(kmsg.Produce), 0, 11},
 		{int16(kmsg.Fetch), 4, 17},
 		{int16(kmsg.ListOffsets), 1, 9},
@@ -107,6 +109,15 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 	if b.authenticate(&from, req, reply) {
 		return
 	}
+	if p, ok := req.(*kmsg.ProduceRequest); ok && p.TransactionID == nil && transactionalRecords(p) {
+		// Nobody may write in a transaction that has no name (KafkaApis.handleProduceRequest).
+		if p.Acks == 0 {
+			b.refuse(from, reply)
+			return
+		}
+		reply(errorResponse(req, codeTxnIDAuthorization, ""))
+		return
+	}
 	if b.authorizing() {
 		var ok bool
 		if req, reply, ok = b.authorize(from, req, reply); !ok {
@@ -142,7 +153,7 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 	case *kmsg.InitProducerIDRequest:
 		b.initProducerID(r, reply)
 	case *kmsg.AddPartitionsToTxnRequest:
-		b.addPartitionsToTxn(r, reply)
+		b.addPartitionsToTxn(from, r, reply)
 	case *kmsg.AddOffsetsToTxnRequest:
 		b.addOffsetsToTxn(r, reply)
 	case *kmsg.EndTxnRequest:
@@ -181,16 +192,24 @@ func (b *broker) handleClient(from ClientConn, req kmsg.Request, reply func(kmsg
 	}
 }
 
-// answerVersions lists the versions; a version that is not known gets the list in
-// version 0, with an error that says so (KIP-511).
+// answerVersions lists the versions. A version that is not known gets those of ApiVersions alone,
+// in version 0, with an error that says so (KIP-511); a client that has no proper name gets an
+// error.
 func (b *broker) answerVersions(r *kmsg.ApiVersionsRequest) kmsg.Response {
 	resp := r.ResponseKind().(*kmsg.ApiVersionsResponse)
-	if _, highest, _ := Supported(r.Key()); r.GetVersion() > highest || r.GetVersion() < 0 {
+	lowest, highest, _ := Supported(r.Key())
+	v := r.GetVersion()
+	unknown := v < lowest || v > highest
+	switch {
+	case unknown:
 		resp.SetVersion(0)
 		resp.ErrorCode = codeUnsupportedVersion
+	case v >= 3 && !(softwareName(r.ClientSoftwareName) && softwareName(r.ClientSoftwareVersion)):
+		resp.ErrorCode = codeInvalidRequest
+		return resp
 	}
 	for _, v := range apiVersions() {
-		if isGroupRequest(v.Key) && !b.answersGroup(v.Key) {
+		if isGroupRequest(v.Key) && !b.answersGroup(v.Key) || unknown && v.Key != r.Key() {
 			continue
 		}
 		k := kmsg.NewApiVersionsResponseApiKey()
@@ -199,4 +218,17 @@ func (b *broker) answerVersions(r *kmsg.ApiVersionsRequest) kmsg.Response {
 	}
 	b.features(resp)
 	return resp
+}
+
+// softwareName: letters, digits, and within it hyphens and dots.
+func softwareName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case (c == '-' || c == '.') && i > 0 && i < len(s)-1:
+		default:
+			return false
+		}
+	}
+	return s != ""
 }

@@ -13,6 +13,7 @@ import (
 
 	"starfall/runtime/embedded/codec"
 	"starfall/runtime/embedded/internal/agenda"
+	"starfall/runtime/embedded/internal/rules"
 )
 
 // World is one cluster: its nodes, their disks, and the network between them.
@@ -351,6 +352,9 @@ func (w *World) Kill(id int32) error {
 		return fmt.Errorf("node %d: cannot kill: it is %s", id, n.state)
 	}
 	n.down(Killed)
+	if w.opts.Without.Lacks(rules.KillKeeps) {
+		n.losePower()
+	}
 	w.resetConns(n)
 	w.opts.OnDown(id, true)
 	return nil
@@ -367,11 +371,16 @@ func (w *World) PowerOff(id int32) error {
 		return fmt.Errorf("node %d: cannot power off: it is %s", id, n.state)
 	}
 	n.down(PoweredOff)
+	n.losePower()
+	return nil
+}
+
+// losePower takes from the logs what was not flushed.
+func (n *node) losePower() {
 	for _, key := range sortedKeys(n.disk.logs) {
-		n.disk.logs[key].loseUnflushed(w.now)
+		n.disk.logs[key].loseUnflushed(n.w.now)
 		n.touched(key)
 	}
-	return nil
 }
 
 // Pause freezes a process (SIGSTOP); its sockets stay.

@@ -43,6 +43,12 @@ const (
 	RuleSettles    = "everything mended settles"
 	RuleSameLogs   = "logs are equal in the end"
 	RuleGoesOn     = "work goes on in the end"
+	RuleStable     = "last stable offset"
+	RuleAborted    = "no aborted record visible to read_committed"
+	RuleWhole      = "committed transactions are whole"
+	RuleFenced     = "fenced producers do nothing"
+	RuleTxnOffsets = "offsets of a transaction hold when it is committed"
+	RuleRest       = "no transaction hangs in the end"
 )
 
 // checker compares the World with what has been seen of it before. Its heart is, for
@@ -67,12 +73,19 @@ const (
 // that lost committed records is noted as such until it has them again; when it leads,
 // because it was the last in sync, then what it lacks is not committed any more and the
 // partition "has lost data".
+//
+// What must hold of transactions is written in txncheck.go.
 type checker struct {
 	m      *sim
 	w      *core.World
 	broken *Violation
-	parts  []*partition // topic "t" by number, then the offsets topic
+	parts  []*partition // topic "t" by number, then offsets and txns
 	dirty  []dirtyReplica
+
+	offsets, txns *partition // the only ones of their topics
+	lost          bool       // some partition has lost data
+
+	transactions []*transaction
 
 	controllers map[int32]int32 // quorum epoch → who was the active controller
 	office      struct {        // of the active controller, as far as it gets things committed
@@ -101,6 +114,7 @@ type partition struct {
 	committed []committedBatch
 	end       int64
 	lastValue uint64 // of the idempotent producer, plus one
+	open      []openTxn
 	leaders   map[int32]int32
 	state     core.PartitionState // as committed
 	known     bool
@@ -112,32 +126,39 @@ type partition struct {
 
 type committedBatch struct {
 	base, last int64
+	producer   int64
 	sum        uint32
+	kind       batchKind
 }
 
 type replica struct {
-	dirty bool
-	hw    int64  // of this process
-	hwSum uint32 // checksum of the last batch below it
-	led   int32  // highest epoch in which its leadership was judged
-	lacks bool   // lost committed records when power went
+	dirty  bool
+	hw     int64  // of this process
+	hwSum  uint32 // checksum of the last batch below it
+	stable int64  // last stable offset of this process
+	led    int32  // highest epoch in which its leadership was judged
+	lacks  bool   // lost committed records when power went
+	// outage: its power went, and it has been in sync ever since, for all that the
+	// controllers know.
+	outage bool
 }
 
 func newChecker(m *sim) *checker {
 	c := &checker{m: m, controllers: map[int32]int32{}, downSince: make([]time.Duration, m.s.Brokers)}
-	add := func(topic string, id int) {
+	add := func(topic string, id int) *partition {
 		p := &partition{topic: topic, id: int32(id), leaders: map[int32]int32{}, lostEpoch: -1}
 		for range m.s.Brokers {
 			p.replicas = append(p.replicas, replica{led: -1})
 		}
 		c.parts = append(c.parts, p)
+		return p
 	}
 	for i := range m.s.Partitions {
 		add(topicName, i)
 		c.group.acked = append(c.group.acked, -1)
 		c.group.doubtful = append(c.group.doubtful, map[int64]bool{})
 	}
-	add(offsetsTopic, 0)
+	c.offsets, c.txns = add(offsetsTopic, 0), add(txnTopic, 0)
 	c.group.owners = map[[2]int32]string{}
 	return c
 }
@@ -149,8 +170,11 @@ func (c *checker) breaks(rule, format string, args ...any) {
 }
 
 func (c *checker) partition(topic string, id int32) *partition {
-	if topic == offsetsTopic {
-		return c.parts[len(c.parts)-1]
+	switch topic {
+	case offsetsTopic:
+		return c.offsets
+	case txnTopic:
+		return c.txns
 	}
 	return c.parts[id]
 }
@@ -177,6 +201,9 @@ func (c *checker) committed(s core.PartitionState, active func(broker int32) boo
 		}
 	}
 	p.state, p.known = s, true
+	for i := range p.replicas {
+		p.replicas[i].outage = p.replicas[i].outage && slices.Contains(s.ISR, int32(i+1))
+	}
 	c.touch(s.ISR[0], s.Topic, s.Partition)
 }
 
@@ -231,8 +258,9 @@ func (c *checker) ended(broker int32) {
 	}
 	c.downSince[broker-1] = c.w.Now()
 	for _, p := range c.parts {
-		p.replicas[broker-1].hw = 0
+		p.replicas[broker-1].hw, p.replicas[broker-1].stable = 0, 0
 		p.replicas[broker-1].led = -1
+		p.replicas[broker-1].outage = p.replicas[broker-1].outage || c.m.host(broker).state == core.PoweredOff
 	}
 }
 
@@ -257,6 +285,7 @@ func (c *checker) replica(broker int32, p *partition) {
 		if s.HighWatermark < r.hw && !c.m.s.Unclean && (!p.lost || p.has(r.hw-1, r.hwSum)) {
 			c.breaks(RuleWatermark, "%s-%d on broker %d: from %d back to %d", p.topic, p.id, broker, r.hw, s.HighWatermark)
 		}
+		c.lastStable(broker, p, r, s)
 		if s.HighWatermark != r.hw {
 			r.hw, r.hwSum = s.HighWatermark, 0
 			if log, ok := c.w.DiskLog(broker, p.topic, p.id); ok {
@@ -316,6 +345,7 @@ func (c *checker) leads(broker int32, p *partition, r *replica, s core.ReplicaSt
 				c.breaks(RuleCommitted, "%s-%d: broker %d leads in epoch %d without all that is committed up to %d, its log ends at %d", p.topic, p.id, broker, s.LeaderEpoch, p.end, s.LogEnd)
 				return
 			}
+			c.mayLose(broker, p)
 			c.lose(p, log, s.LeaderEpoch)
 		}
 	}
@@ -328,8 +358,13 @@ func (c *checker) leads(broker int32, p *partition, r *replica, s core.ReplicaSt
 			c.breaks(RuleBounds, "%s-%d on broker %d: no record at %d below the high-water mark %d", p.topic, p.id, broker, p.end, s.HighWatermark)
 			return
 		}
-		p.committed = append(p.committed, committedBatch{b.Base, b.Last, b.Sum})
+		kind, producer := kindOf(b.Data)
+		p.committed = append(p.committed, committedBatch{b.Base, b.Last, producer, b.Sum, kind})
 		p.end = b.Last + 1
+		if kind != plainBatch {
+			p.mark(p.committed[len(p.committed)-1])
+			continue
+		}
 		if v, ok := valueOf(b.Data); ok && p.topic == topicName && v>>63 == 0 && !p.lost && !c.m.s.Unclean {
 			if v != p.lastValue {
 				c.breaks(RuleOnce, "%s-%d offset %d: record %d, want %d", p.topic, p.id, b.Base, v, p.lastValue)
@@ -345,9 +380,23 @@ func (c *checker) leads(broker int32, p *partition, r *replica, s core.ReplicaSt
 	}
 }
 
+// mayLose: a broker without all that is committed may lead only when every broker in sync
+// has had an outage. Where one has not, the others must have been fenced and left the
+// in-sync replicas before they came back.
+func (c *checker) mayLose(broker int32, p *partition) {
+	if c.m.s.Unclean {
+		return
+	}
+	for _, id := range p.state.ISR {
+		if !p.replicas[id-1].outage {
+			c.breaks(RuleCommitted, "%s-%d: broker %d leads after an outage without all that is committed up to %d, and broker %d of %v has had none", p.topic, p.id, broker, p.end, id, p.state.ISR)
+		}
+	}
+}
+
 // lose takes back what a leader lacks by permission.
 func (c *checker) lose(p *partition, log core.DiskLog, epoch int32) {
-	p.lost, p.lostEpoch = true, epoch
+	p.lost, p.lostEpoch, c.lost = true, epoch, true
 	for len(p.committed) > 0 {
 		last := p.committed[len(p.committed)-1]
 		if b, ok := log.At(last.base); ok && b.Sum == last.sum && b.Base == last.base {
@@ -359,6 +408,7 @@ func (c *checker) lose(p *partition, log core.DiskLog, epoch int32) {
 	if n := len(p.committed); n > 0 {
 		p.end = p.committed[n-1].last + 1
 	}
+	p.remark()
 }
 
 // has: this batch is committed at an offset.
@@ -462,13 +512,13 @@ func (c *checker) read(id int32, offset int64, batches []byte) int64 {
 }
 
 // groupExcused: what the group's members were told may have been lost.
-func (c *checker) groupExcused() bool { return c.parts[len(c.parts)-1].lost || c.m.s.Unclean }
+func (c *checker) groupExcused() bool { return c.offsets.lost || c.m.s.Unclean }
 
 // assigned: a coordinator gave a member its partitions. As in Kafka a new coordinator
 // reads its log to the end, not to the high-water mark: what it says before that is
 // committed may be forgotten again, and binds nobody.
 func (c *checker) assigned(broker, generation int32, member string, partitions []byte) {
-	offsets := c.parts[len(c.parts)-1]
+	offsets := c.offsets
 	if c.groupExcused() || !c.inOffice(broker, offsets) || offsets.end < offsets.loaded {
 		return
 	}
@@ -500,7 +550,7 @@ func (c *checker) commitAcknowledged(generation, id int32, offset int64) {
 // does not know may tell what was; the leader of the last epoch may not. A commit that
 // nobody was told about may have taken effect or not.
 func (c *checker) committedOffset(broker, id int32, offset int64) {
-	p := c.parts[len(c.parts)-1]
+	p := c.offsets
 	if c.groupExcused() || !c.inOffice(broker, p) {
 		return
 	}

@@ -35,6 +35,10 @@ func (m *sim) leaderOf(partition int32, cb func(leader int32)) {
 	})
 }
 
+// idempotent is the first producer id of the producers without transactions, out of the way
+// of those that the cluster gives.
+const idempotent = 1 << 40
+
 // producer writes the numbers 0, 1, 2 … to one partition, idempotent and with acks=all:
 // one batch at a time, sent again until it is acknowledged.
 type producer struct {
@@ -69,7 +73,7 @@ func (p *producer) send() {
 	if p.made == 0 {
 		p.made = p.m.wall()
 	}
-	batch := oneRecord(p.made, p.value, int64(p.partition)+1, p.epoch, int32(p.value-p.base))
+	batch := oneRecord(p.made, p.value, idempotent+int64(p.partition), p.epoch, int32(p.value-p.base))
 	sum := sumOf(batch)
 	p.m.ask(p.leader, produce(p.partition, -1, batch), clientTimeout, func(r kmsg.Response) {
 		code := int16(-1)
@@ -125,8 +129,11 @@ func (n *noise) send() {
 type reader struct {
 	m         *sim
 	partition int32
+	isolation int8 // 1: it gets only what is committed
 	leader    int32
+	last      int32 // leader before
 	offset    int64
+	once      int64 // everything below has been read before
 	stopped   bool
 }
 
@@ -137,11 +144,15 @@ func (r *reader) read() {
 	if r.leader == 0 {
 		r.m.leaderOf(r.partition, func(leader int32) {
 			r.leader = leader
+			if leader != 0 && leader != r.last && r.isolation != 0 {
+				// What another leader knows of transactions that are long over counts too.
+				r.offset, r.last = 0, leader
+			}
 			r.m.after(100*ms, r.read)
 		})
 		return
 	}
-	r.m.ask(r.leader, fetch(r.partition, r.offset), clientTimeout, func(resp kmsg.Response) {
+	r.m.ask(r.leader, fetch(r.partition, r.offset, r.isolation), clientTimeout, func(resp kmsg.Response) {
 		r.m.after(400*ms, r.read)
 		a, ok := resp.(*kmsg.FetchResponse)
 		if !ok || a.ErrorCode != 0 || a.Topics[0].Partitions[0].ErrorCode != 0 {
@@ -151,7 +162,12 @@ func (r *reader) read() {
 			r.leader = 0
 			return
 		}
-		r.offset = r.m.check.read(r.partition, r.offset, a.Topics[0].Partitions[0].RecordBatches)
+		if r.isolation == 0 {
+			r.offset = r.m.check.read(r.partition, r.offset, a.Topics[0].Partitions[0].RecordBatches)
+		} else {
+			r.offset = r.m.check.readCommitted(r.partition, r.offset, r.once, &a.Topics[0].Partitions[0])
+			r.once = max(r.once, r.offset)
+		}
 	})
 }
 

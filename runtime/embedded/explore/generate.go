@@ -31,6 +31,9 @@ func Generate(seed uint64) Schedule {
 	if seed%2 == 0 {
 		s.Members = 2
 	}
+	if seed%3 != 0 {
+		s.Transactions = 1
+	}
 	g.s = &s
 	for i := range s.Brokers {
 		g.nodes = append(g.nodes, int32(i+1))
@@ -44,9 +47,16 @@ func Generate(seed uint64) Schedule {
 		a := g.action()
 		a.At = at
 		if g.rng.IntN(4) == 0 {
-			a.On = []Trigger{OnISR, OnISR, OnLeader, OnFence, OnJoin}[g.rng.IntN(5)]
+			on := []Trigger{OnISR, OnISR, OnLeader, OnFence, OnJoin}
+			if s.Transactions > 0 {
+				on = append(on, OnEnd, OnEnd, OnEnd)
+			}
+			a.On = on[g.rng.IntN(len(on))]
 		}
 		s.Actions = append(s.Actions, a)
+		if a.Verb == PowerOff && g.rng.IntN(3) == 0 {
+			s.Actions = append(s.Actions, g.outage(a)...)
+		}
 		if g.rng.IntN(3) == 0 {
 			at += time.Duration(g.rng.IntN(300)) * ms
 		} else {
@@ -83,6 +93,10 @@ func (g *generator) weights() {
 	add(4, Lead)
 	if g.s.Members > 0 {
 		add(2, Freeze)
+	}
+	if g.s.Transactions > 0 {
+		add(3, Crash)
+		add(2, Rival)
 	}
 	g.choice = append(g.choice, Kill, Split, Lead)
 }
@@ -128,8 +142,28 @@ func (g *generator) action() Action {
 	case Freeze:
 		a.Node = int32(1 + g.rng.IntN(g.s.Members))
 		a.Delay = time.Duration(1+g.rng.IntN(80)) * 100 * ms
+	case Crash:
+		a.Node = int32(1 + g.rng.IntN(g.s.Transactions))
+		a.Delay = time.Duration(1+g.rng.IntN(80)) * 100 * ms
+	case Rival:
+		a.Node = int32(1 + g.rng.IntN(g.s.Transactions))
 	}
 	return a
+}
+
+// outage takes the power from other nodes at the same time.
+func (g *generator) outage(a Action) []Action {
+	var more []Action
+	for _, id := range g.nodes {
+		if id != a.Node && g.rng.IntN(3) > 0 {
+			b := a
+			b.Node = id
+			more = append(more, b)
+			g.down[id] = true
+			delete(g.paused, id)
+		}
+	}
+	return more
 }
 
 func (g *generator) mend() Action {

@@ -70,9 +70,10 @@ func produce(partition int32, acks int16, batch []byte) *kmsg.ProduceRequest {
 	return req
 }
 
-func fetch(partition int32, offset int64) *kmsg.FetchRequest {
+func fetch(partition int32, offset int64, isolation int8) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
 	req.SetVersion(11)
+	req.IsolationLevel = isolation
 	req.ReplicaID, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = -1, 0, 1, 1<<20, -1
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic = topicName
@@ -90,7 +91,10 @@ const (
 	valueAt     = batchHeader + 6
 	crcAt       = 17
 	attributeAt = 21
+	producerAt  = 43
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // oneRecord makes a batch with one record, a number, whose timestamp is when, in
 // milliseconds since the Unix epoch. producerID -1 is no idempotent producer.
@@ -111,7 +115,7 @@ func oneRecord(when int64, value uint64, producerID int64, epoch int16, sequence
 	rec[4] = 1                     // no key
 	rec[5] = 8 << 1
 	be.PutUint64(b[valueAt:], value)
-	be.PutUint32(b[crcAt:], crc32.Checksum(b[attributeAt:], crc32.MakeTable(crc32.Castagnoli)))
+	be.PutUint32(b[crcAt:], crc32.Checksum(b[attributeAt:], castagnoli))
 	return b
 }
 
@@ -121,6 +125,44 @@ func valueOf(b []byte) (value uint64, ok bool) {
 		return 0, false
 	}
 	return binary.BigEndian.Uint64(b[valueAt:]), true
+}
+
+// attrTransactional and attrControl are attributes of a batch.
+const (
+	attrTransactional = 1 << 4
+	attrControl       = 1 << 5
+)
+
+// inTransaction marks a batch of oneRecord as part of its producer's transaction.
+func inTransaction(b []byte) []byte {
+	b[attributeAt+1] |= attrTransactional
+	binary.BigEndian.PutUint32(b[crcAt:], crc32.Checksum(b[attributeAt:], castagnoli))
+	return b
+}
+
+// batchKind is what a batch is to transactions.
+type batchKind int8
+
+const (
+	plainBatch batchKind = iota
+	txnBatch
+	commitMarker
+	abortMarker
+)
+
+// kindOf reads a batch's kind and producer. A control record's key is a version and a
+// type, 1 for commit, after five bytes of the record.
+func kindOf(b []byte) (kind batchKind, producerID int64) {
+	producerID = int64(binary.BigEndian.Uint64(b[producerAt:]))
+	switch attributes := b[attributeAt+1]; {
+	case attributes&attrTransactional == 0:
+		return plainBatch, producerID
+	case attributes&attrControl == 0:
+		return txnBatch, producerID
+	case b[batchHeader+8] == 1:
+		return commitMarker, producerID
+	}
+	return abortMarker, producerID
 }
 
 func sumOf(b []byte) uint32 { return binary.BigEndian.Uint32(b[crcAt:]) }

@@ -25,6 +25,8 @@ type Schedule struct {
 	Controllers int // separate ones, with the ids of core.ControllerID; 0: every broker is one
 	Partitions  int // of the topic under load, with three replicas and min.insync.replicas 2
 	Members     int // of the consumer group, 0 for none
+	// Transactions is the number of transactional ids, each with a producer.
+	Transactions int
 	// Unclean allows unclean leader elections: what is lost then is not held against Kafka.
 	Unclean bool
 	// For is how long faults happen; then everything is mended and must settle.
@@ -51,18 +53,21 @@ const (
 	Heal     Verb = "heal"      // the whole network
 	Lead     Verb = "lead"      // broker Node becomes preferred leader of Partition, and is asked for
 	Freeze   Verb = "freeze"    // group member Node does nothing for Delay
+	Crash    Verb = "crash"     // the producers of transactional id Node die; the next comes after Delay
+	Rival    Verb = "rival"     // another producer of transactional id Node comes, and the old one goes on
 )
 
 // Trigger is what an action waits for: the races that matter are a few messages long, and
 // a time alone would hardly ever hit them.
 type Trigger string
 
-// The triggers: what the active controller writes.
+// The triggers: what the active controller writes, and a client that ends a transaction.
 const (
 	OnISR    Trigger = "isr"    // other in-sync replicas
 	OnLeader Trigger = "leader" // another leader
 	OnFence  Trigger = "fence"  // a broker is fenced
 	OnJoin   Trigger = "join"   // a broker is unfenced
+	OnEnd    Trigger = "end"    // the coordinator is asked to commit or abort
 )
 
 // Action is one thing that is done at a time, or, with a trigger, when that happens for
@@ -80,8 +85,8 @@ type Action struct {
 // String is the schedule as Parse reads it: a line for each field, a line for each action.
 func (s Schedule) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d\nbrokers %d\ncontrollers %d\npartitions %d\nmembers %d\nunclean %t\nfor %s\n",
-		s.Seed, s.Brokers, s.Controllers, s.Partitions, s.Members, s.Unclean, s.For)
+	fmt.Fprintf(&b, "seed %d\nbrokers %d\ncontrollers %d\npartitions %d\nmembers %d\ntransactions %d\nunclean %t\nfor %s\n",
+		s.Seed, s.Brokers, s.Controllers, s.Partitions, s.Members, s.Transactions, s.Unclean, s.For)
 	for _, a := range s.Actions {
 		fmt.Fprintln(&b, a)
 	}
@@ -105,8 +110,8 @@ func (a Action) String() string {
 		return fmt.Sprintf("at %s slow %d %d %s", when, a.Node, a.To, a.Delay)
 	case Lead:
 		return fmt.Sprintf("at %s lead %d %d", when, a.Node, a.Partition)
-	case Freeze:
-		return fmt.Sprintf("at %s freeze %d %s", when, a.Node, a.Delay)
+	case Freeze, Crash:
+		return fmt.Sprintf("at %s %s %d %s", when, a.Verb, a.Node, a.Delay)
 	case Lose, Heal:
 		return fmt.Sprintf("at %s %s", when, a.Verb)
 	}
@@ -153,12 +158,14 @@ func (s *Schedule) line(words []string) (err error) {
 		s.Partitions, err = strconv.Atoi(words[1])
 	case "members":
 		s.Members, err = strconv.Atoi(words[1])
+	case "transactions":
+		s.Transactions, err = strconv.Atoi(words[1])
 	case "unclean":
 		s.Unclean, err = strconv.ParseBool(words[1])
 	case "for":
 		s.For, err = time.ParseDuration(words[1])
 	default:
-		return fmt.Errorf("for name %s: want seed, brokers, controllers, partitions, members, unclean, for or at", words[0])
+		return fmt.Errorf("for name %s: want seed, brokers, controllers, partitions, members, transactions, unclean, for or at", words[0])
 	}
 	return err
 }
@@ -174,9 +181,9 @@ func parseAction(words []string) (a Action, err error) {
 	if words[0] == "on" && len(words) > 2 {
 		a.On = Trigger(words[1])
 		switch a.On {
-		case OnISR, OnLeader, OnFence, OnJoin:
+		case OnISR, OnLeader, OnFence, OnJoin, OnEnd:
 		default:
-			return a, fmt.Errorf("for a trigger: got %s, want isr, leader, fence or join", a.On)
+			return a, fmt.Errorf("for a trigger: got %s, want isr, leader, fence, join or end", a.On)
 		}
 		words = words[2:]
 	}
@@ -195,7 +202,7 @@ func parseAction(words []string) (a Action, err error) {
 	}
 	used := 1
 	switch a.Verb {
-	case Kill, PowerOff, Stop, Start, Pause, Resume:
+	case Kill, PowerOff, Stop, Start, Pause, Resume, Rival:
 		a.Node = id(0)
 	case Split, Mute:
 		if len(words) == 0 {
@@ -217,7 +224,7 @@ func parseAction(words []string) (a Action, err error) {
 	case Lead:
 		used = 2
 		a.Node, a.Partition = id(0), id(1)
-	case Freeze:
+	case Freeze, Crash:
 		used = 2
 		a.Node = id(0)
 		if err == nil && len(words) > 1 {
@@ -242,6 +249,8 @@ func (s Schedule) validate() error {
 		return fmt.Errorf("schedule: for partitions: got %d, want 1 to 50", s.Partitions)
 	case s.Members < 0 || s.Members > 20:
 		return fmt.Errorf("schedule: for members: got %d, want 0 to 20", s.Members)
+	case s.Transactions < 0 || s.Transactions > 20:
+		return fmt.Errorf("schedule: for transactions: got %d, want 0 to 20", s.Transactions)
 	case s.For < 0 || s.For > time.Hour:
 		return fmt.Errorf("schedule: for the duration: got %s, want up to 1h", s.For)
 	case !slices.IsSortedFunc(s.Actions, func(a, b Action) int { return int(a.At - b.At) }):

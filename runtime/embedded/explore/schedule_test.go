@@ -20,7 +20,7 @@ func TestScheduleTextRoundTrip(t *testing.T) {
 			verbs[a.Verb], triggers[a.On] = true, true
 		}
 	}
-	if len(verbs) != 13 || len(triggers) != 5 {
+	if len(verbs) != 15 || len(triggers) != 6 {
 		t.Errorf("generated: got verbs %v and triggers %v, want all", verbs, triggers)
 	}
 }
@@ -54,6 +54,7 @@ func TestParseRefuses(t *testing.T) {
 		{"partitions 2", "partitions 0", "for partitions: got 0"},
 		{"for 20s", "for 20h", "for the duration: got 20h"},
 		{"members 0", "members 100", "for members: got 100"},
+		{"transactions 1", "transactions 100", "for transactions: got 100"},
 	} {
 		_, err := Parse(strings.Replace(good, c.change, c.to, 1))
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -17,6 +17,7 @@ import (
 const (
 	topicName    = "t"
 	offsetsTopic = "__consumer_offsets"
+	txnTopic     = "__transaction_state"
 	groupName    = "g"
 )
 
@@ -39,6 +40,7 @@ type sim struct {
 	producers []*producer
 	readers   []*reader
 	members   []*member
+	txnIDs    []*txnID
 }
 
 // host is what the clients and the schedule know of a node.
@@ -69,6 +71,9 @@ func newSim(s Schedule, o Options) (*sim, error) {
 		"offsets.commit.timeout.ms":        "2000",
 		"group.min.session.timeout.ms":     "1000",
 		"group.initial.rebalance.delay.ms": "0",
+
+		"transaction.state.log.num.partitions":                        "1",
+		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 	}
 	for i := range s.Brokers {
 		m.nodes = append(m.nodes, &host{id: int32(i + 1), broker: true})
@@ -327,6 +332,15 @@ func (m *sim) act(a Action) {
 	case Freeze:
 		if i := int(a.Node) - 1; i >= 0 && i < len(m.members) {
 			m.members[i].frozenUntil = m.now() + a.Delay
+		}
+	case Crash, Rival:
+		i := int(a.Node) - 1
+		switch {
+		case i < 0 || i >= len(m.txnIDs):
+		case a.Verb == Crash:
+			m.txnIDs[i].crash(a.Delay)
+		default:
+			m.txnIDs[i].come()
 		}
 	}
 }

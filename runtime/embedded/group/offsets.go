@@ -62,7 +62,15 @@ func (c *Coordinator) mayCommit(req *kmsg.OffsetCommitRequest) (*group, int16) {
 
 func (c *Coordinator) commit(req *kmsg.OffsetCommitRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
-	g, refused := c.mayCommit(req)
+	var g *group
+	refused := errNone
+	// Partitions that do not exist are answered by the broker, which does not trouble the
+	// coordinator with them, nor at all when there are no others (KafkaApis).
+	if slices.ContainsFunc(req.Topics, func(t kmsg.OffsetCommitRequestTopic) bool {
+		return slices.ContainsFunc(t.Partitions, func(p kmsg.OffsetCommitRequestTopicPartition) bool { return c.env.TopicExists(t.Topic, p.Partition) })
+	}) {
+		g, refused = c.mayCommit(req)
+	}
 
 	wall := c.env.WallMillis(c.now)
 	var records []core.GroupRecord
@@ -90,10 +98,10 @@ func (c *Coordinator) commit(req *kmsg.OffsetCommitRequest, reply func(kmsg.Resp
 				o.expires = wall + req.RetentionTimeMillis
 			}
 			switch {
-			case refused != errNone:
-				rp.ErrorCode = refused
 			case !c.env.TopicExists(t.Topic, p.Partition):
 				rp.ErrorCode = errUnknownTopicOrPartition
+			case refused != errNone:
+				rp.ErrorCode = refused
 			case len(o.metadata) > c.limits.maxMetadata:
 				rp.ErrorCode = errOffsetMetadataTooLarge
 			default:
@@ -343,7 +351,7 @@ func (c *Coordinator) expireOffsets() {
 				gone = append(gone, tp)
 			}
 		}
-		c.forget(g, gone, g.state == empty && len(g.pending) == 0 && len(g.txns) == 0 && len(gone) == len(g.offsets), func(int16) {})
+		c.forget(g, gone, g.state == empty && len(g.pending) == 0 && len(g.txns) == 0 && len(g.writing) == 0 && len(gone) == len(g.offsets), func(int16) {})
 	}
 }
 

@@ -150,7 +150,10 @@ type group struct {
 	pending map[string]*timer // member ids given out and not used yet (KIP-394)
 
 	offsets map[topicPartition]offset
-	txns    map[int64]map[topicPartition]pendingOffset // by producer id
+	txns    map[int64]map[topicPartition]offset // of open transactions, by producer id
+	// writing counts the requests with an offset for some transaction that are not answered:
+	// the partition is unstable from the request on.
+	writing map[topicPartition]int
 
 	// joinTimer ends PreparingRebalance, syncTimer throws out who joined and
 	// did not sync.
@@ -169,7 +172,7 @@ func newGroup(id string, partition int32) *group {
 	return &group{
 		id: id, partition: partition, state: empty, since: -1,
 		members: map[string]*member{}, static: map[string]string{}, pending: map[string]*timer{},
-		offsets: map[topicPartition]offset{}, txns: map[int64]map[topicPartition]pendingOffset{}, pendingSync: map[string]bool{},
+		offsets: map[topicPartition]offset{}, txns: map[int64]map[topicPartition]offset{}, writing: map[topicPartition]int{}, pendingSync: map[string]bool{},
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"starfall/runtime/embedded/core"
+	"starfall/runtime/embedded/internal/rules"
 )
 
 func offsetKey(group string, tp topicPartition) []byte {
@@ -154,8 +155,11 @@ func (c *Coordinator) Load(now time.Duration, partition int32, records []core.Gr
 					o.expires = v.ExpireTimestamp
 				}
 				o.order = c.order
+				if r.Txn != nil && c.env.Without.Lacks(rules.LoadPending) {
+					continue
+				}
 				if r.Txn != nil {
-					g.prepare(r.Txn.ProducerID, tp, o, true)
+					g.prepare(r.Txn.ProducerID, tp, o)
 				} else {
 					g.offsets[tp] = o
 				}

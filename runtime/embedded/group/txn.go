@@ -5,24 +5,23 @@ package group
 // lets them hold or drops them.
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"starfall/runtime/embedded/core"
+	"starfall/runtime/embedded/internal/rules"
 )
 
 var _ core.GroupTransactions = (*Coordinator)(nil)
 
-// pendingOffset is an offset that waits for its transaction's end. written is false until
-// the record is committed: the partition counts as unstable from the request on.
-type pendingOffset struct {
-	offset
-	written bool
-}
-
-// unstable says whether some open transaction has an offset for the partition (KIP-447).
+// unstable says whether some open transaction has an offset for the partition, or is about
+// to (KIP-447).
 func (g *group) unstable(tp topicPartition) bool {
+	if g.writing[tp] > 0 {
+		return true
+	}
 	for _, offsets := range g.txns {
 		if _, ok := offsets[tp]; ok {
 			return true
@@ -31,11 +30,12 @@ func (g *group) unstable(tp topicPartition) bool {
 	return false
 }
 
-func (g *group) prepare(producer int64, tp topicPartition, o offset, written bool) {
+// prepare keeps an offset that is in the log until its transaction ends.
+func (g *group) prepare(producer int64, tp topicPartition, o offset) {
 	if g.txns[producer] == nil {
-		g.txns[producer] = map[topicPartition]pendingOffset{}
+		g.txns[producer] = map[topicPartition]offset{}
 	}
-	g.txns[producer][tp] = pendingOffset{o, written}
+	g.txns[producer][tp] = o
 }
 
 func (g *group) unprepare(producer int64, tp topicPartition) {
@@ -57,8 +57,8 @@ func (g *group) drop(tp topicPartition) {
 // after the transaction's own stays.
 func (g *group) endTxn(producer int64, committed bool) {
 	for tp, p := range g.txns[producer] {
-		if old, ok := g.offsets[tp]; committed && p.written && (!ok || old.order < p.order) {
-			g.offsets[tp] = p.offset
+		if old, ok := g.offsets[tp]; committed && (!ok || old.order < p.order) {
+			g.offsets[tp] = p
 		}
 	}
 	delete(g.txns, producer)
@@ -108,7 +108,15 @@ func (c *Coordinator) mayCommitTxn(req *kmsg.TxnOffsetCommitRequest) (*group, in
 
 func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
-	g, refused := c.mayCommitTxn(req)
+	var g *group
+	refused := errNone
+	if slices.ContainsFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool {
+		return slices.ContainsFunc(t.Partitions, func(p kmsg.TxnOffsetCommitRequestTopicPartition) bool {
+			return c.env.TopicExists(t.Topic, p.Partition)
+		})
+	}) {
+		g, refused = c.mayCommitTxn(req)
+	}
 	wall := c.env.WallMillis(c.now)
 	var records []core.GroupRecord
 	type change struct {
@@ -132,17 +140,17 @@ func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kms
 				o.metadata = *p.Metadata
 			}
 			switch {
-			case refused != errNone:
-				rp.ErrorCode = refused
 			case !c.env.TopicExists(t.Topic, p.Partition):
 				rp.ErrorCode = errUnknownTopicOrPartition
+			case refused != errNone:
+				rp.ErrorCode = refused
 			case len(o.metadata) > c.limits.maxMetadata:
 				rp.ErrorCode = errOffsetMetadataTooLarge
 			default:
 				tp := topicPartition{t.Topic, p.Partition}
 				records = append(records, core.GroupRecord{Key: offsetKey(req.Group, tp), Value: offsetValue(o)})
 				changes = append(changes, change{tp, o, &rp.ErrorCode})
-				g.prepare(req.ProducerID, tp, o, false)
+				g.writing[tp]++
 			}
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -167,13 +175,15 @@ func (c *Coordinator) commitTxn(req *kmsg.TxnOffsetCommitRequest, reply func(kms
 		c.order++
 		for _, ch := range changes {
 			*ch.code = code
-			switch {
-			case g.state == dead:
-			case ok:
+			if g.writing[ch.tp]--; g.writing[ch.tp] == 0 {
+				delete(g.writing, ch.tp)
+			}
+			if ok && g.state != dead {
 				ch.offset.order = c.order
-				g.prepare(req.ProducerID, ch.tp, ch.offset, true)
-			default:
-				g.unprepare(req.ProducerID, ch.tp)
+				g.prepare(req.ProducerID, ch.tp, ch.offset)
+				if c.env.Without.Lacks(rules.PendingOffsets) {
+					g.offsets[ch.tp] = ch.offset
+				}
 			}
 		}
 		reply(resp)

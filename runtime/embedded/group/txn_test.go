@@ -58,6 +58,17 @@ func TestTransactionalOffsets(t *testing.T) {
 			0s < a txn t/0:COORDINATOR_NOT_AVAILABLE
 			0s > a fetch stable=yes t/0
 			0s < a fetch ok t/0:-1@-1`},
+		{"what is refused leaves alone what is pending", `
+			0s > a txn t/0:5
+			0s < a txn t/0:ok
+			1s > storage fail 47
+			1s > b txn t/0:9
+			1s < b txn t/0:code 47
+			1s > a fetch stable=yes t/0
+			1s < a fetch ok t/0:UNSTABLE_OFFSET_COMMIT
+			2s > storage commit 1
+			2s > a fetch stable=yes t/0
+			2s < a fetch ok t/0:5@7`},
 		{"pending before it is written", `
 			0s > storage hold
 			0s > a txn t/0:5
@@ -65,6 +76,14 @@ func TestTransactionalOffsets(t *testing.T) {
 			1s < a fetch ok t/0:UNSTABLE_OFFSET_COMMIT
 			1s > storage release
 			1s < a txn t/0:ok`},
+		{"what does not exist is the broker's to answer", `
+			0s > storage unload
+			0s > a txn t/0:5 nowhere/0:5
+			0s < a txn t/0:NOT_COORDINATOR nowhere/0:UNKNOWN_TOPIC_OR_PARTITION
+			0s > a commit t/0:5 nowhere/0:5
+			0s < a commit t/0:NOT_COORDINATOR nowhere/0:UNKNOWN_TOPIC_OR_PARTITION
+			0s > a commit nowhere/0:5
+			0s < a commit nowhere/0:UNKNOWN_TOPIC_OR_PARTITION`},
 		{"a member of an old generation is fenced", stableTwo + `
 			7s > a txn gen=0 t/0:1
 			7s < a txn t/0:ILLEGAL_GENERATION

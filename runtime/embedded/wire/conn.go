@@ -23,6 +23,8 @@ const (
 	readAhead = 16
 	// undelivered is how many answers may be on their way at once.
 	undelivered = 64
+	// bytesAhead is how many bytes of requests may wait before no more are read.
+	bytesAhead = 16 << 20
 	// keptBuffer is the largest buffer for answers that a connection holds on to.
 	keptBuffer = 1 << 20
 )
@@ -36,7 +38,14 @@ type conn struct {
 	from   core.ClientConn // ClientID is set before each request, by serve alone
 	at     time.Duration   // when it was accepted
 
+	// login: the client has not logged in where it has to; pending are the tokens of
+	// its login that are still to come.
+	login   atomic.Bool
+	pending int
+
 	in, out lane
+	ahead   atomic.Int64       // bytes of requests that were read and not taken up
+	taken   chan struct{}      // holds one token when ahead has become less
 	inbound chan arrived       // read requests; closed at the end of the client's bytes
 	replies chan kmsg.Response // the answer to the request at hand
 	gone    chan struct{}      // closed when the client has sent its last byte
@@ -86,6 +95,7 @@ func (s *Server) accept(ln net.Listener, place string, broker int32) {
 func (s *Server) admit(sock net.Conn, place string, broker int32) {
 	c := &conn{
 		s: s, sock: sock, broker: broker, at: s.clock.now(),
+		taken:   make(chan struct{}, 1),
 		inbound: make(chan arrived, readAhead),
 		replies: make(chan kmsg.Response, 1),
 		gone:    make(chan struct{}),
@@ -99,6 +109,7 @@ func (s *Server) admit(sock net.Conn, place string, broker int32) {
 		return
 	}
 	s.lastID++
+	c.login.Store(s.opts.Login != nil && s.opts.Login(place))
 	c.from = core.ClientConn{ID: s.lastID, ClientHost: "/" + loopback, Listener: place}
 	there, back := s.link(linkKey{place, broker, false}), s.link(linkKey{place, broker, true})
 	c.in, c.out = lane{link: there, closed: c.closed}, lane{link: back, closed: c.closed}
@@ -112,10 +123,17 @@ func (s *Server) admit(sock net.Conn, place string, broker int32) {
 func (c *conn) read() {
 	defer c.s.wg.Done()
 	defer close(c.inbound)
-	r := bufio.NewReaderSize(c.sock, 32<<10)
+	in := frames{r: bufio.NewReaderSize(c.sock, 32<<10), limit: c.limit}
 	tokens := 0 // SASL tokens without header that come next
 	for {
-		frame, err := readFrame(r, c.s.opts.MaxRequest)
+		for c.ahead.Load() > bytesAhead {
+			select {
+			case <-c.taken:
+			case <-c.closed:
+				return
+			}
+		}
+		frame, err := in.next()
 		var req request
 		switch {
 		case err != nil:
@@ -123,7 +141,7 @@ func (c *conn) read() {
 			tokens--
 			req = bareToken(frame)
 		default:
-			if req, err = decode(frame, c.s.opts.Versions); err == nil {
+			if req, err = c.s.decoder.decode(frame); err == nil {
 				tokens = bareTokens(req.body)
 			}
 		}
@@ -138,6 +156,7 @@ func (c *conn) read() {
 			return
 		}
 		inward(req.body, c.s.opts.Speed)
+		c.ahead.Add(int64(req.size))
 		select {
 		case c.inbound <- arrived{req, c.in.link.send(req.size)}:
 		case <-c.closed:
@@ -161,7 +180,15 @@ func (c *conn) serve() {
 		case <-c.closed:
 			return
 		}
-		if !ok || !c.in.arrive(a.parcel) {
+		if !ok {
+			return
+		}
+		c.ahead.Add(-int64(a.req.size))
+		select {
+		case c.taken <- struct{}{}:
+		default:
+		}
+		if !c.in.arrive(a.parcel) {
 			return
 		}
 		if c.orphan.Load() {
@@ -174,8 +201,35 @@ func (c *conn) serve() {
 		if !ok {
 			return
 		}
+		c.loggedIn(a.req.body, resp)
 		if resp != nil && (refused(a.req, resp) || !c.write(a.req, resp) || last(resp)) {
 			return
+		}
+	}
+}
+
+// limit is the largest frame that is taken now.
+func (c *conn) limit() int {
+	if c.login.Load() {
+		return min(c.s.opts.MaxLogin, c.s.opts.MaxRequest)
+	}
+	return c.s.opts.MaxRequest
+}
+
+// loggedIn follows a login, whose end lets larger frames in.
+func (c *conn) loggedIn(req kmsg.Request, resp kmsg.Response) {
+	if !c.login.Load() {
+		return
+	}
+	switch resp := resp.(type) {
+	case *kmsg.SASLHandshakeResponse:
+		if h, ok := req.(*kmsg.SASLHandshakeRequest); ok && resp.ErrorCode == 0 {
+			c.pending = tokensOf(h.Mechanism)
+		}
+	case *kmsg.SASLAuthenticateResponse:
+		if resp.ErrorCode == 0 {
+			c.pending--
+			c.login.Store(c.pending > 0)
 		}
 	}
 }

@@ -4,6 +4,8 @@ package wire
 // request headers and their versions, and what is refused.
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,24 +14,24 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// DefaultMaxRequest is Kafka's default of socket.request.max.bytes.
-const DefaultMaxRequest = 100 << 20
+// Kafka's defaults of socket.request.max.bytes and sasl.server.max.receive.size.
+const (
+	DefaultMaxRequest = 100 << 20
+	DefaultMaxLogin   = 512 << 10
+)
 
 const (
-	keyProduce           = 0
-	keyControlledStop    = 7
 	keyAPIVersions       = 18
 	errMechanism         = 33
 	errUnsupportedCode   = 35
 	errAuthentication    = 58
-	firstChunk           = 1 << 20 // read before a frame's length is believed
-	requestHeaderMinimum = 8
+	requestHeaderMinimum = 10 // with a client id that is null
 )
 
 // A malformed error ends the connection, as it does in Kafka.
-type malformed struct{ why string }
+type malformed string
 
-func (m malformed) Error() string { return m.why }
+func (m malformed) Error() string { return string(m) }
 
 // Range is the versions of one request that a broker serves, both included.
 type Range struct{ Min, Max int16 }
@@ -42,7 +44,7 @@ type request struct {
 	correlation int32
 	clientID    string
 	body        kmsg.Request
-	// fallback is set for an ApiVersions request newer than ours, which is
+	// fallback is set for an ApiVersions request of a version that is not ours, which is
 	// answered in version 0 so that the client can step down (KIP-511).
 	fallback bool
 	// token is set for a SASL token without header, as it follows SaslHandshake
@@ -51,23 +53,42 @@ type request struct {
 	size  int
 }
 
-// readFrame reads one frame without its length. A frame is believed as it
-// arrives: what a client announces and does not send costs no memory.
-func readFrame(r io.Reader, limit int) ([]byte, error) {
-	var head [4]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+// frames reads frames without their lengths. A frame is believed as it arrives: what a
+// client announces and does not send costs no memory beyond a few times what it once sent.
+type frames struct {
+	r *bufio.Reader
+	// limit is asked for the largest frame once there is one.
+	limit func() int
+	// trust is the size of frames that are believed before they have come: a few times that
+	// of the largest of late, an eighth less with each that is smaller.
+	trust int
+}
+
+const (
+	leastTrust = 4 << 10
+	mostTrust  = 16 << 20
+	trustTimes = 4
+)
+
+func (f *frames) next() ([]byte, error) {
+	head, err := f.r.Peek(4)
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(head) > 0 {
+			err = io.ErrUnexpectedEOF
+		}
 		return nil, err
 	}
-	size := int(int32(binary.BigEndian.Uint32(head[:])))
+	size := int(int32(binary.BigEndian.Uint32(head)))
 	if size < 0 {
-		return nil, malformed{fmt.Sprintf("frame: got size %d, want a positive one", size)}
+		return nil, malformed(fmt.Sprintf("frame: got size %d, want a positive one", size))
 	}
-	if size > limit {
-		return nil, malformed{fmt.Sprintf("frame: got size %d, want at most %d (socket.request.max.bytes)", size, limit)}
+	if limit := f.limit(); size > limit {
+		return nil, malformed(fmt.Sprintf("frame: got size %d, want at most %d", size, limit))
 	}
-	buf := make([]byte, min(size, firstChunk))
+	_, _ = f.r.Discard(4) // they are there
+	buf := make([]byte, min(size, max(f.trust, leastTrust)))
 	for read := 0; ; {
-		n, err := io.ReadFull(r, buf[read:])
+		n, err := io.ReadFull(f.r, buf[read:])
 		read += n
 		if err != nil {
 			if errors.Is(err, io.EOF) {
@@ -76,6 +97,7 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 			return nil, err
 		}
 		if read == size {
+			f.trust = min(max(f.trust-f.trust/8, trustTimes*size), mostTrust)
 			return buf, nil
 		}
 		grown := make([]byte, min(size, 2*len(buf)))
@@ -84,60 +106,104 @@ func readFrame(r io.Reader, limit int) ([]byte, error) {
 	}
 }
 
+// decoder makes requests of frames.
+type decoder struct {
+	versions Versions
+	layouts  map[int16]layout
+}
+
+func newDecoder(served Versions) *decoder { return &decoder{served, newLayouts(served)} }
+
 // decode reads a request. The request may keep parts of the frame.
 //
 //	header  of                                       holds
-//	v0      ControlledShutdown v0                    key, version, correlation id
-//	v1      versions that are not flexible           the same, client id
+//	v1      versions that are not flexible           key, version, correlation id, client id
 //	v2      flexible versions (KIP-482)              the same, tagged fields
-func decode(frame []byte, versions Versions) (request, error) {
+func (d *decoder) decode(frame []byte) (request, error) {
 	if len(frame) < requestHeaderMinimum {
-		return request{}, malformed{fmt.Sprintf("request header: got %d bytes, want at least %d", len(frame), requestHeaderMinimum)}
+		return request{}, malformed(fmt.Sprintf("request header: got %d bytes, want at least %d", len(frame), requestHeaderMinimum))
 	}
 	key := int16(binary.BigEndian.Uint16(frame))
 	version := int16(binary.BigEndian.Uint16(frame[2:]))
 	out := request{correlation: int32(binary.BigEndian.Uint32(frame[4:])), size: len(frame) + 4}
-	served, ok := versions[key]
-	body := kmsg.RequestForKey(key)
-	if !ok || body == nil {
-		return request{}, malformed{fmt.Sprintf("request: key %d is not served", key)}
+	served, ok := d.versions[key]
+	layout, known := d.layouts[key]
+	if !ok || !known {
+		return request{}, malformed(fmt.Sprintf("request: key %d is not served", key))
 	}
-	if key == keyAPIVersions && version > served.Max {
+	inRange := version >= served.Min && version <= served.Max
+	if !inRange && key != keyAPIVersions {
+		return request{}, malformed(fmt.Sprintf("%s: got version %d, want %d to %d", kmsg.NameForKey(key), version, served.Min, served.Max))
+	}
+	body := kmsg.RequestForKey(key)
+	body.SetVersion(version)
+	out.body = body
+	rest := frame[8:]
+	n := int(int16(binary.BigEndian.Uint16(rest)))
+	rest = rest[2:]
+	if n > len(rest) {
+		return request{}, malformed("request header: client id is cut short")
+	}
+	if n > 0 {
+		out.clientID = string(rest[:n])
+		rest = rest[n:]
+	}
+	if body.IsFlexible() {
+		var err error
+		if rest, err = skipTags(rest); err != nil {
+			return request{}, err
+		}
+	}
+	if !inRange {
 		// What follows is of a version we do not know.
-		body.SetVersion(version)
-		out.body, out.fallback = body, true
+		out.fallback = true
 		return out, nil
 	}
-	if version < served.Min || version > served.Max {
-		return request{}, malformed{fmt.Sprintf("%s: got version %d, want %d to %d", kmsg.NameForKey(key), version, served.Min, served.Max)}
-	}
-	body.SetVersion(version)
-	rest := frame[8:]
-	if key != keyControlledStop || version > 0 {
-		if len(rest) < 2 {
-			return request{}, malformed{"request header: client id is missing"}
-		}
-		n := int(int16(binary.BigEndian.Uint16(rest)))
-		rest = rest[2:]
-		if n > len(rest) {
-			return request{}, malformed{"request header: client id is cut short"}
-		}
-		if n > 0 {
-			out.clientID = string(rest[:n])
-			rest = rest[n:]
-		}
-		if body.IsFlexible() {
-			var err error
-			if rest, err = skipTags(rest); err != nil {
-				return request{}, err
-			}
-		}
+	if _, err := layout.measure(rest, version, decodedTimes*len(frame)+decodedConstant); err != nil {
+		return request{}, malformed(fmt.Sprintf("%s v%d: %v", kmsg.NameForKey(key), version, err))
 	}
 	if err := body.ReadFrom(rest); err != nil {
-		return request{}, malformed{fmt.Sprintf("%s v%d: %v", kmsg.NameForKey(key), version, err)}
+		return request{}, malformed(fmt.Sprintf("%s v%d: %v", kmsg.NameForKey(key), version, err))
 	}
-	out.body = body
+	unframe(body, len(frame))
 	return out, nil
+}
+
+// unframe copies what brokers keep of a request out of its frame, where otherwise a few bytes
+// would keep all of it in memory: records, unless they are most of the frame, and what groups
+// and users are made of.
+func unframe(req kmsg.Request, size int) {
+	switch req := req.(type) {
+	case *kmsg.ProduceRequest:
+		records := 0
+		for i := range req.Topics {
+			for j := range req.Topics[i].Partitions {
+				records += len(req.Topics[i].Partitions[j].Records)
+			}
+		}
+		if 2*records >= size {
+			return
+		}
+		for i := range req.Topics {
+			for j := range req.Topics[i].Partitions {
+				p := &req.Topics[i].Partitions[j]
+				p.Records = bytes.Clone(p.Records)
+			}
+		}
+	case *kmsg.JoinGroupRequest:
+		for i := range req.Protocols {
+			req.Protocols[i].Metadata = bytes.Clone(req.Protocols[i].Metadata)
+		}
+	case *kmsg.SyncGroupRequest:
+		for i := range req.GroupAssignment {
+			req.GroupAssignment[i].MemberAssignment = bytes.Clone(req.GroupAssignment[i].MemberAssignment)
+		}
+	case *kmsg.AlterUserSCRAMCredentialsRequest:
+		for i := range req.Upsertions {
+			u := &req.Upsertions[i]
+			u.Salt, u.SaltedPassword = bytes.Clone(u.Salt), bytes.Clone(u.SaltedPassword)
+		}
+	}
 }
 
 // bareToken makes a request of a SASL token that has no header.
@@ -154,7 +220,12 @@ func bareTokens(req kmsg.Request) int {
 	if !ok || h.Version != 0 {
 		return 0
 	}
-	if h.Mechanism == "PLAIN" {
+	return tokensOf(h.Mechanism)
+}
+
+// tokensOf is how many tokens a client sends to log in.
+func tokensOf(mechanism string) int {
+	if mechanism == "PLAIN" {
 		return 1
 	}
 	return 2 // SCRAM: the first message and the proof
@@ -164,19 +235,19 @@ func bareTokens(req kmsg.Request) int {
 func skipTags(b []byte) ([]byte, error) {
 	n, used := binary.Uvarint(b)
 	if used <= 0 {
-		return nil, malformed{"request header: tagged fields are cut short"}
+		return nil, malformed("request header: tagged fields are cut short")
 	}
 	b = b[used:]
 	for ; n > 0; n-- {
 		for i := 0; i < 2; i++ { // the tag, then the size of its field
 			v, used := binary.Uvarint(b)
 			if used <= 0 {
-				return nil, malformed{"request header: tagged fields are cut short"}
+				return nil, malformed("request header: tagged fields are cut short")
 			}
 			b = b[used:]
 			if i == 1 {
 				if v > uint64(len(b)) {
-					return nil, malformed{"request header: a tagged field is cut short"}
+					return nil, malformed("request header: a tagged field is cut short")
 				}
 				b = b[v:]
 			}

@@ -52,6 +52,11 @@ type Options struct {
 	Seed uint64
 	// MaxRequest is socket.request.max.bytes; 0 means DefaultMaxRequest.
 	MaxRequest int
+	// MaxLogin is sasl.server.max.receive.size, the largest frame of a client that has
+	// not logged in yet where it has to; 0 means DefaultMaxLogin.
+	MaxLogin int
+	// Login says whether clients of a place have to log in; nil means that none has to.
+	Login func(place string) bool
 	// Versions are the requests that the World serves; every other one ends its
 	// connection.
 	Versions Versions
@@ -71,9 +76,10 @@ var ErrClosed = errors.New("the cluster has been taken down")
 // connection one that reads, one that has requests served and writes, and, once
 // an answer had to be delayed, one that delivers answers. Close ends them all.
 type Server struct {
-	opts  Options
-	clock clock
-	world World
+	opts    Options
+	clock   clock
+	decoder *decoder
+	world   World
 
 	inbox chan struct{} // holds one token while there is something in queue
 	qmu   sync.Mutex
@@ -125,8 +131,11 @@ func New(opts Options) *Server {
 	if opts.MaxRequest == 0 {
 		opts.MaxRequest = DefaultMaxRequest
 	}
+	if opts.MaxLogin == 0 {
+		opts.MaxLogin = DefaultMaxLogin
+	}
 	s := &Server{
-		opts: opts, clock: clock{opts.Base, opts.Speed},
+		opts: opts, clock: clock{opts.Base, opts.Speed}, decoder: newDecoder(opts.Versions),
 		inbox:   make(chan struct{}, 1),
 		places:  map[string]map[int32]*port{},
 		links:   map[linkKey]*link{},

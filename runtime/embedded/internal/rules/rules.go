@@ -55,6 +55,38 @@ const (
 	Generation
 	// CommitStored: what the coordinator writes counts before it is replicated.
 	CommitStored
+	// StableOffset: readers of committed records read up to the high-water mark, whatever
+	// transactions are open (KIP-98).
+	StableOffset
+	// AbortedKept: a log that is truncated forgets which transactions were aborted.
+	AbortedKept
+	// EveryMarker: only the first of a transaction's partitions gets its marker.
+	EveryMarker
+	// DecidedFirst: the markers do not wait for the decision to be committed to the
+	// coordinator's log.
+	DecidedFirst
+	// FinishDecided: a new coordinator leaves alone what the one before had decided.
+	FinishDecided
+	// ProducerEpoch: leaders take batches of a producer that has been fenced.
+	ProducerEpoch
+	// FenceOnInit: InitProducerId does not raise the producer's epoch.
+	FenceOnInit
+	// TxnTimeout: transactions that nobody ends stay open.
+	TxnTimeout
+	// VerifyTxn: leaders do not ask whether a transaction is open before they write the
+	// first batch of it (KIP-890).
+	VerifyTxn
+	// MarkerEpoch: leaders take markers of producers and coordinators that have been replaced.
+	MarkerEpoch
+	// PendingOffsets: offsets in a transaction hold before it is committed.
+	PendingOffsets
+	// LoadPending: a new group coordinator forgets the offsets of open transactions.
+	LoadPending
+	// KillKeeps: a process that is killed takes with it what the disk has not got yet.
+	KillKeeps
+	// RegisterFences: a broker that starts again takes the place of the process before, which
+	// may still be in sync.
+	RegisterFences
 )
 
 // Lacks reports whether a rule is left out.
