@@ -381,7 +381,6 @@ func (b *broker) metadataChanged(d *delta) {
 		delete(b.creating, key.topic)
 	}
 	if len(d.configs) > 0 {
-		// min.insync.replicas and the like may free what waits.
 		for _, key := range sortedKeys(b.replicas) {
 			b.replicas[key].settings = b.topicSettings(key.topic)
 		}

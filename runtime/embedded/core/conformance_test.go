@@ -305,3 +305,45 @@ func TestDeleteRecordsOfInternalTopics(t *testing.T) {
 		t.Errorf("got errors %v, want %v", got, want)
 	}
 }
+
+// TestHighWaterMarkBelowMinISR: with fewer in-sync replicas than min.insync.replicas the
+// high-water mark stays, whatever acks the records came with, and a lower setting alone
+// does not move it (Partition.maybeIncrementLeaderHW, KIP-966; seen on 3.9.1).
+func TestHighWaterMarkBelowMinISR(t *testing.T) {
+	w := newWorld(t, Options{Brokers: 3, Controllers: 1, Config: map[string]string{"broker.session.timeout.ms": "2000", "broker.heartbeat.interval.ms": "500"}})
+	settle(t, w)
+	createTopic(t, w, 1, "t", 1, 3, map[string]string{"min.insync.replicas": "2"}, [][]int32{{1, 2, 3}})
+	mark := func() int64 { return w.Replicas(1)[0].HighWatermark }
+	record := func() {
+		t.Helper()
+		if got := produced(t, w, 1, 1, makeBatch(0, 1, 1, -1, -1, -1)); got.ErrorCode != 0 {
+			t.Fatalf("acks 1: got error %d, want none", got.ErrorCode)
+		}
+		w.Advance(w.Now() + sec)
+	}
+	record()
+	if got := mark(); got != 1 {
+		t.Fatalf("all in sync: got a high-water mark of %d, want 1", got)
+	}
+	must(t, w.Kill(2))
+	must(t, w.Kill(3))
+	w.Advance(w.Now() + 4*sec)
+	if p := w.Partitions(0)[0]; !slices.Equal(p.ISR, []int32{1}) {
+		t.Fatalf("got in-sync replicas %v, want [1]", p.ISR)
+	}
+	record()
+	if got := mark(); got != 1 {
+		t.Errorf("one in sync, two wanted: got a high-water mark of %d, want 1", got)
+	}
+	if code, message := alter(t, w, resourceTopic, "t", "min.insync.replicas", "1"); code != 0 {
+		t.Fatalf("alter: got error %d %s", code, message)
+	}
+	w.Advance(w.Now() + 5*sec)
+	if got := mark(); got != 1 {
+		t.Errorf("one wanted, nothing appended since: got a high-water mark of %d, want 1", got)
+	}
+	record()
+	if got := mark(); got != 3 {
+		t.Errorf("one wanted, a record appended: got a high-water mark of %d, want 3", got)
+	}
+}

@@ -259,7 +259,15 @@ func (r *replica) caughtUp(f *remote) bool {
 // waits for a follower outside it that was caught up within the lag time and may join:
 // this is why the partitions of a leader stall when a broker that was cut off for less
 // than that is unfenced before its fetchers have come back to life.
+//
+// With fewer in-sync replicas than min.insync.replicas it stays (KIP-966,
+// Partition.maybeIncrementLeaderHW): who waits for an acknowledgement waits on until the
+// request times out, and readers see nothing new, whatever its acks. Nor does a lower
+// min.insync.replicas move it by itself; the next append or fetched record does.
 func (r *replica) advance() {
+	if len(r.state.ISR) < r.effectiveMinISR() {
+		return
+	}
 	hw := r.log.next
 	isr := r.maximalISR()
 	for _, f := range r.remotes {
