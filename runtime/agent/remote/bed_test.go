@@ -105,7 +105,6 @@ type bed struct {
 	load    map[string]*agent
 	from    func(client string, member int) netip.Addr
 	started func(control *Session, load map[string]*Session)
-	lines   []string
 }
 
 func newBed(t testing.TB, p *plan.Plan) *bed {
