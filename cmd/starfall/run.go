@@ -122,7 +122,7 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 		code = exitInterrupted
 	}
 	if failed != nil && code == exitOK {
-		code = exitEngine
+		code = exitCode(nil, failed, false)
 	}
 	return verdictCode(code)
 }
