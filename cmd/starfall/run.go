@@ -53,7 +53,10 @@ and takes everything down.
 Exit codes: 0 every expectation held, 1 one did not, 2 the command line or the
 scenario is wrong and nothing was started, 3 inconclusive, 4 the engine failed,
 5 a rule was broken, 130 interrupted. The first Ctrl-C heals all faults and
-winds the run down; the second takes everything down at once.`,
+winds the run down; the second takes everything down at once.
+
+With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
+-Xmx512m; STARFALL_JVM_OPTS="-Xmx1g" gives all of them other options.`,
 		Example: `  starfall run first.star
   starfall run first.star --set rate=2000 --repeat 5
   starfall run first.star --sweep rate=500,1000,2000 --json`,
@@ -119,7 +122,7 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 		code = exitInterrupted
 	}
 	if failed != nil && code == exitOK {
-		code = exitEngine
+		code = exitCode(nil, failed, false)
 	}
 	return verdictCode(code)
 }
@@ -326,7 +329,10 @@ func (f *runFlags) show(e *env, results []report.Result) error {
 // exitCode is the code of one run: that of its verdict, unless the run itself
 // failed or was interrupted.
 func exitCode(v *judge.Verdict, runErr error, interrupted bool) int {
+	var refused *runtime.RefusedError
 	switch {
+	case errors.As(runErr, &refused): // what only the containers could tell
+		return exitUsage
 	case errors.Is(runErr, runtime.ErrInterrupted), interrupted && runErr == nil:
 		return exitInterrupted
 	case runErr != nil || v == nil:
