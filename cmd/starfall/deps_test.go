@@ -33,7 +33,7 @@ func allowed() map[string][]string {
 		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
 		"runtime/judge":          {"interp/plan", "runtime/record"},
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama, kmsg},
-		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "internal/kafkaconf", "github.com/docker/docker/..."},
+		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "internal/kafkaconf", "github.com/docker/docker/...", "github.com/containerd/errdefs/..."},
 		"runtime/agent":          {"runtime", "runtime/agent/network", "interp/plan", yamux, unix},
 		"runtime/agent/network":  {"interp/plan", unix, "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "github.com/vishvananda/netns/..."}, // netns for tests only
 		"runtime/agent/remote":   {"runtime", "runtime/kafka", "runtime/record", "interp/plan", yamux},                                                                                                 // yamux for tests only

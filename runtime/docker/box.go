@@ -13,9 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/client"
 
 	"starfall/runtime/agent"
 	agentnet "starfall/runtime/agent/network"
@@ -176,7 +176,7 @@ func (h host) remove(ctx context.Context, id string) error {
 	for {
 		err := h.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 		switch {
-		case err == nil, client.IsErrNotFound(err):
+		case err == nil, errdefs.IsNotFound(err):
 			return nil
 		case !strings.Contains(err.Error(), "already in progress"):
 			return fmt.Errorf("remove container %.12s: %w", id, err)

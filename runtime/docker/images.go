@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
-	"github.com/docker/docker/client"
 
 	"starfall/interp/plan"
 )
@@ -121,7 +121,7 @@ func (h host) imageOf(ctx context.Context, c *plan.Cluster, flag string) (imageI
 	}
 	if ref != "" {
 		info, err := h.inspectImage(ctx, ref)
-		if client.IsErrNotFound(err) {
+		if errdefs.IsNotFound(err) {
 			have, _ := h.kafkaImages(ctx)
 			return info, &NoImageError{Cluster: c.Name, Image: ref, Have: have}
 		}

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/client"
 )
 
 // Remains is what there is of one run.
@@ -154,7 +154,7 @@ func (h host) removeAll(ctx context.Context, r Remains) error {
 	}
 	errs := []error{gone.Wait()}
 	for _, id := range r.networks {
-		if err := h.api.NetworkRemove(ctx, id); err != nil && !client.IsErrNotFound(err) {
+		if err := h.api.NetworkRemove(ctx, id); err != nil && !errdefs.IsNotFound(err) {
 			errs = append(errs, fmt.Errorf("remove network %.12s: %w", id, err))
 		}
 	}
