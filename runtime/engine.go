@@ -161,6 +161,14 @@ type Network interface {
 	Shape(ctx context.Context, paths []Path) (Proof, error)
 }
 
+// Reacher is the power of a World to tell whether a packet from a place comes
+// through to a broker, named by its address for that place, and an answer back.
+// A world whose listeners are on loopback needs it: there every dial succeeds,
+// cut or not, so its clients ask first, and wait as TCP would.
+type Reacher interface {
+	Reaches(from Place, addr string) bool
+}
+
 // Proof is the evidence that something took effect.
 type Proof struct {
 	OK   bool

@@ -31,6 +31,7 @@ var (
 	_ runtime.World     = (*world)(nil)
 	_ runtime.Processes = (*world)(nil)
 	_ runtime.Network   = (*world)(nil)
+	_ runtime.Reacher   = (*world)(nil)
 )
 
 type cluster struct {
@@ -65,6 +66,22 @@ func (w *world) Bootstrap(name string, from runtime.Place) ([]string, error) {
 		return nil, fmt.Errorf("cluster %s: %w", name, err)
 	}
 	return addrs, nil
+}
+
+// Reaches tells whether a place's packets come through to the broker at an address: the
+// path is whole both ways and the broker's host is not off.
+func (w *world) Reaches(from runtime.Place, addr string) bool {
+	for _, name := range w.order {
+		c := w.clusters[name]
+		broker, passes := c.server.Reaches(placeKey(from), addr)
+		if broker == 0 {
+			continue
+		}
+		off := false
+		err := c.server.Do(context.Background(), func() { off = c.state(broker).Process == core.PoweredOff })
+		return passes && !off && err == nil
+	}
+	return true
 }
 
 // Close takes all clusters down; nothing of them is left when it returns.

@@ -96,7 +96,8 @@ type settings struct {
 	speed          float64
 	requestTimeout time.Duration
 	connectTimeout time.Duration
-	local          netip.Addr // from which connections are made; zero: any
+	local          netip.Addr             // from which connections are made; zero: any
+	reaches        func(addr string) bool // a packet comes through to an address; nil: dials show it
 	backoff        time.Duration
 	metadataAge    time.Duration
 

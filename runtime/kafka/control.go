@@ -34,7 +34,13 @@ func Connect(w runtime.World, e runtime.Env, p *plan.Plan, _ *record.Writer) (ru
 	c := &Control{Plan: p, RunID: e.RunID, Speed: e.Speed, Bootstrap: func(cluster string) ([]string, error) {
 		return w.Bootstrap(cluster, runtime.Place{})
 	}}
-	return runtime.Clients{Load: &Load{}, Admin: c, Audit: c}, nil
+	load := &Load{}
+	if r, ok := w.(runtime.Reacher); ok {
+		load.Reaches = func(client string, member int, addr string) bool {
+			return r.Reaches(runtime.Place{Client: client, Member: member}, addr)
+		}
+	}
+	return runtime.Clients{Load: load, Admin: c, Audit: c}, nil
 }
 
 var _ runtime.Connect = Connect

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +22,8 @@ var errCut = errors.New("the client has ended")
 type dialer struct {
 	timeout time.Duration
 	local   net.Addr // nil: any
+	reaches func(addr string) bool
+	second  time.Duration // of scenario time
 	ctx     context.Context
 	cancel  context.CancelFunc
 
@@ -35,6 +38,7 @@ type dialer struct {
 func (s settings) dialer() *dialer {
 	ctx, cancel := context.WithCancel(context.Background())
 	d := &dialer{timeout: s.wall(s.connectTimeout), ctx: ctx, cancel: cancel, conns: map[*conn]struct{}{}}
+	d.reaches, d.second = s.reaches, s.wall(time.Second)
 	if s.local.IsValid() {
 		d.local = net.TCPAddrFromAddrPort(netip.AddrPortFrom(s.local, 0))
 	}
@@ -43,7 +47,11 @@ func (s settings) dialer() *dialer {
 
 // Dial connects within the timeout, unless the dialer is closed meanwhile.
 func (d *dialer) Dial(network, addr string) (net.Conn, error) {
-	nd := net.Dialer{Timeout: d.timeout, LocalAddr: d.local}
+	limit := time.Now().Add(d.timeout)
+	if err := d.knock(network, addr, limit); err != nil {
+		return nil, err
+	}
+	nd := net.Dialer{Deadline: limit, LocalAddr: d.local}
 	c, err := nd.DialContext(d.ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -57,6 +65,26 @@ func (d *dialer) Dial(network, addr string) (net.Conn, error) {
 	t := &conn{Conn: c, d: d}
 	d.conns[t] = struct{}{}
 	return t, nil
+}
+
+// knock waits until a packet comes through, looking when TCP would send one: at once
+// and after 1, 3, 7 … seconds of scenario time (RFC 6298, 2 and 5.5).
+func (d *dialer) knock(network, addr string, limit time.Time) error {
+	if d.reaches == nil {
+		return nil
+	}
+	for wait := d.second; !d.reaches(addr); wait *= 2 {
+		left := time.Until(limit)
+		select {
+		case <-time.After(min(wait, left)):
+		case <-d.ctx.Done():
+			return errCut
+		}
+		if left <= wait {
+			return &net.OpError{Op: "dial", Net: network, Err: os.ErrDeadlineExceeded}
+		}
+	}
+	return nil
 }
 
 // close ends all connections and refuses new ones. With reset, peers see a

@@ -39,6 +39,10 @@ type Load struct {
 	// it. nil, or the zero address: whichever the system takes.
 	From func(client string, member int) netip.Addr
 
+	// Reaches tells whether a packet of a member comes through to an address
+	// (runtime.Reacher). nil: dials show it themselves.
+	Reaches func(client string, member int, addr string) bool
+
 	mu   sync.Mutex
 	left map[memberKey]*leftover
 }
@@ -82,6 +86,9 @@ func (l *Load) settings(e runtime.Env, client string, member int) settings {
 	s := defaults(e.Speed)
 	if l.From != nil {
 		s.local = l.From(client, member)
+	}
+	if l.Reaches != nil {
+		s.reaches = func(addr string) bool { return l.Reaches(client, member, addr) }
 	}
 	return s
 }

@@ -374,6 +374,19 @@ func (s *Server) Passes(p Path) bool {
 	return !l.send(1).lost
 }
 
+// Reaches tells to which broker an address of a place belongs, and whether a byte sent
+// there now would pass, and one back; 0 for an address that is none of the place's.
+func (s *Server) Reaches(place, addr string) (broker int32, passes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, p := range s.places[place] {
+		if p.address() == addr {
+			return id, !s.link(linkKey{place, id, false}).cut() && !s.link(linkKey{place, id, true}).cut()
+		}
+	}
+	return 0, false
+}
+
 // Down is for core.Options.OnDown: the process of a node has ended. Its ports refuse,
 // its connections are reset, or closed in order.
 func (s *Server) Down(node int32, abrupt bool) {
