@@ -488,8 +488,14 @@ func (l *lane) reopen(why string) {
 	l.open(l.p.set.wall(l.p.set.backoff))
 }
 
+// lifeless is how long sarama may show no life, in wall time: as long as two requests and
+// a dial may take, and what a busy machine may add.
+func (s settings) lifeless() time.Duration {
+	return s.wall(2*s.requestTimeout+s.connectTimeout) + max(s.wall(time.Second), 200*time.Millisecond)
+}
+
 // expire gives up records whose delivery timeout is over, and clients of sarama
-// that have shown no life for twice as long as a request may take.
+// that have shown no life for longer than they may.
 func (l *lane) expire(now time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -500,7 +506,7 @@ func (l *lane) expire(now time.Duration) {
 	if l.pipe != nil && l.pending > 0 {
 		if over(l.flight.front().entry) {
 			l.reopen("delivery timeout")
-		} else if quiet := time.Since(l.moved); quiet > 2*l.p.set.wall(l.p.set.requestTimeout)+time.Second {
+		} else if quiet := time.Since(l.moved); quiet > l.p.set.lifeless() {
 			l.reopen(fmt.Sprintf("sarama has shown no life for %v", quiet.Round(time.Millisecond)))
 		}
 	}
