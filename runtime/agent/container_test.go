@@ -85,16 +85,16 @@ func TestContainer(t *testing.T) {
 	a, cmd, id := contained(t)
 	ctx := t.Context()
 	script := strings.ReplaceAll(treeScript, "sleep 0.01", "sleep 0.1")
-	if err := a.Write(ctx, File{Path: "/etc/hosts", Content: []byte("127.0.0.1 localhost\n10.9.8.7 kafka-1\n")}, File{Path: "/work/tree.sh", Content: []byte(script)}); err != nil {
+	if err := a.Write(ctx, File{Path: "/etc/hosts", Content: []byte("127.0.0.1 localhost\n10.9.8.7 kafka-1\n")}, File{Path: "/scratch/tree.sh", Content: []byte(script)}); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := a.Read(ctx, "/etc/hosts", 9); err != nil || string(b) != " kafka-1\n" {
 		t.Errorf("got %q and %v", b, err)
 	}
-	if _, err := a.Start(ctx, Process{Name: "x", Args: []string{"sh", "/work/tree.sh", "/work/pids"}}); err != nil {
+	if _, err := a.Start(ctx, Process{Name: "x", Args: []string{"sh", "/scratch/tree.sh", "/scratch/pids"}}); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, "the tree is there", func() bool { _, err := a.Read(ctx, "/work/pids", 0); return err == nil })
+	soon(t, "the tree is there", func() bool { _, err := a.Read(ctx, "/scratch/pids", 0); return err == nil })
 	if s := signalled(t, a, "x", runtime.SignalPause); s.State != Paused {
 		t.Errorf("got %+v, want it paused", s)
 	}
@@ -142,7 +142,7 @@ func TestContainer(t *testing.T) {
 	}
 	t.Logf("a round trip through the docker command: %v", time.Since(begin)/n)
 
-	if _, err := a.Start(ctx, Process{Name: "x", Args: []string{"sh", "/work/tree.sh", "/work/pids2"}}); err != nil {
+	if _, err := a.Start(ctx, Process{Name: "x", Args: []string{"sh", "/scratch/tree.sh", "/scratch/pids2"}}); err != nil {
 		t.Fatal(err)
 	}
 	cmd.Process.Kill()

@@ -41,7 +41,7 @@ func startKafka(t *testing.T, a *Agent) sarama.Client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	_, err := a.Start(ctx, Process{Name: "kafka", Log: "/work/kafka.log", Args: []string{"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", "/opt/kafka/libs/*", "kafka.Kafka", "/work/server.properties"}})
+	_, err := a.Start(ctx, Process{Name: "kafka", Log: "/scratch/kafka.log", Args: []string{"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", "/opt/kafka/libs/*", "kafka.Kafka", "/scratch/server.properties"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func newest(t *testing.T, client sarama.Client, topic string) int64 {
 func TestKafkaLosesPower(t *testing.T) {
 	a, _, _ := contained(t)
 	defer a.Close()
-	err := a.Write(t.Context(), File{Path: "/work/server.properties", Content: []byte(kafkaConfig)},
+	err := a.Write(t.Context(), File{Path: "/scratch/server.properties", Content: []byte(kafkaConfig)},
 		File{Path: "/data/meta.properties", Content: []byte("version=1\ncluster.id=AAAAAAAAAAAAAAAAAAAAAA\nnode.id=1\ndirectory.id=BBBBBBBBBBBBBBBBBBBBBA\n")})
 	if err != nil {
 		t.Fatal(err)
