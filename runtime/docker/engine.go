@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -126,7 +127,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 	w := &world{
 		e: e, h: h, p: p, o: o, run: hex.EncodeToString(id[:]),
 		containers: map[string]string{}, servers: map[runtime.NodeKey]*server{},
-		sites: map[string]*box{}, members: map[runtime.Place]netipAddr{}, usage: map[runtime.NodeKey]*usage{},
+		sites: map[string]*box{}, members: map[runtime.Place]netip.Addr{}, usage: map[runtime.NodeKey]*usage{},
 		broken: make(chan struct{}),
 	}
 	w.life, w.end = context.WithCancel(context.Background())
@@ -195,7 +196,7 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := launched.Wait(); err != nil {
 		return err
 	}
-	w.names = map[string]netipAddr{}
+	w.names = map[string]netip.Addr{}
 	for i, n := range list {
 		w.names[n.label] = boxes[i].addr
 		key := runtime.NodeKey{Cluster: n.cluster.Name, ID: n.ID}

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path"
 	"strings"
 	"time"
@@ -69,7 +70,7 @@ func archiveIn(ctx context.Context, b *box, n node) string {
 }
 
 // hostsFile is /etc/hosts of a box.
-func hostsFile(b *box, names map[string]netipAddr) agent.File {
+func hostsFile(b *box, names map[string]netip.Addr) agent.File {
 	return agent.File{Path: "/etc/hosts", Content: []byte(hosts(b.name, b.addr, names))}
 }
 

@@ -20,8 +20,6 @@ import (
 	"starfall/runtime/agent/remote"
 )
 
-type netipAddr = netip.Addr
-
 // world is the clusters of one plan.
 type world struct {
 	e       Engine
@@ -37,7 +35,7 @@ type world struct {
 
 	network    string // id
 	prefix     netip.Prefix
-	names      map[string]netipAddr // of nodes
+	names      map[string]netip.Addr // of nodes
 	servers    map[runtime.NodeKey]*server
 	order      []runtime.NodeKey // as the plan has them
 	control    *box
@@ -47,7 +45,7 @@ type world struct {
 	mu         sync.Mutex
 	containers map[string]string // id: what it is for
 	sites      map[string]*box   // where clients stand
-	members    map[runtime.Place]netipAddr
+	members    map[runtime.Place]netip.Addr
 	last       netip.Addr // the address given out last
 	usage      map[runtime.NodeKey]*usage
 	closing    bool
