@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"starfall/internal/cputime"
 	"starfall/interp"
 	"starfall/runtime"
 	"starfall/runtime/embedded"
@@ -118,7 +119,7 @@ func BenchmarkRun(b *testing.B) {
 func judged(b *testing.B, folder string, records int) {
 	const times = 10
 	var v *judge.Verdict
-	before := processorTime()
+	before := cputime.Used()
 	for range times {
 		rec, err := record.Open(folder)
 		if err != nil {
@@ -128,7 +129,7 @@ func judged(b *testing.B, folder string, records int) {
 			b.Fatal(err)
 		}
 	}
-	took := processorTime() - before
+	took := cputime.Used() - before
 	if v.Result == judge.Fail {
 		b.Fatalf("got %s\n%s", v.Result, outcomes(v, true))
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"starfall/internal/cputime"
 	"starfall/interp/plan"
 	"starfall/runtime/record"
 )
@@ -78,7 +79,7 @@ func mustPass(tb testing.TB, p *plan.Plan, rec *record.Recording) {
 // a machine with other work to do gives less of.
 func measured(b *testing.B, records int, f func()) {
 	runtime.GC()
-	before := processorTime()
+	before := cputime.Used()
 	b.ResetTimer()
 	for range b.N {
 		f()
@@ -86,7 +87,7 @@ func measured(b *testing.B, records int, f func()) {
 	b.StopTimer()
 	all := float64(records) * float64(b.N) / 1e6
 	b.ReportMetric(all/b.Elapsed().Seconds(), "Mrecords/s")
-	if used := processorTime() - before; used > 0 {
+	if used := cputime.Used() - before; used > 0 {
 		b.ReportMetric(all/used.Seconds(), "Mrecords/cpu-s")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"starfall/internal/cputime"
 	"starfall/runtime"
 	"starfall/runtime/kafka"
 )
@@ -39,9 +40,9 @@ func BenchmarkRun(b *testing.B) {
 					}
 					o.Connect = bed.connect
 				}
-				before := processorTime()
+				before := cputime.Used()
 				out := run(b, p, o)
-				used += float64(processorTime() - before)
+				used += float64(cputime.Used() - before)
 				if out.err != nil {
 					b.Fatal(out.err)
 				}

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package main
-
-import "time"
-
-// processorTime is not known here; benchmarks leave its figure out.
-func processorTime() time.Duration { return 0 }
