@@ -31,10 +31,11 @@ func (b *broker) cleanLoop() {
 func (r *replica) cleanable() int64 {
 	w, l := r.b.n.w, r.log
 	end := l.start
-	for i := 0; i+1 < len(l.segments); i++ {
-		next := l.segments[i+1].base
-		newest := w.wallMillis(l.segments[i].created)
-		if t := l.segments[i].maxTime; t >= 0 {
+	segments := l.segments()
+	for i := 0; i+1 < len(segments); i++ {
+		next := segments[i+1].base
+		newest := w.wallMillis(segments[i].created)
+		if t := segments[i].maxTime; t >= 0 {
 			newest = w.recordMillis(t, r.settings.logAppendTime)
 		}
 		if next > r.stable() || r.settings.minCompactionLagMS > 0 && w.wallMillis(w.now)-newest < r.settings.minCompactionLagMS {
@@ -255,7 +256,7 @@ func (r *replica) rewrite(end int64, latest map[string]int64, aborted abortedRan
 		}
 		l.spool.hold(smaller)
 		l.spool.drop(b)
-		entries = append(entries, logEntry{smaller, e.at})
+		entries = append(entries, logEntry{b: smaller, at: e.at})
 	}
 	l.entries = append(entries, l.entries[i:]...)
 	l.cleaned = end
@@ -309,14 +310,13 @@ func (r *replica) rebuilt(b *batch, records []byte, count int32) (*batch, error)
 	return &out, nil
 }
 
-// reindex makes what follows from the entries anew: size, time index, segments.
+// reindex makes what follows from the entries anew: time index, segments.
 func (l *partitionLog) reindex() {
-	l.size, l.maxTimes = 0, l.maxTimes[:0:0]
 	top := int64(-1 << 63)
-	for _, e := range l.entries {
-		l.size += int64(e.b.size())
+	for i := range l.entries {
+		e := &l.entries[i]
 		top = max(top, e.b.maxTime)
-		l.maxTimes = append(l.maxTimes, top)
+		e.maxTime = top
 	}
 	l.recount()
 }

@@ -61,7 +61,7 @@ func (b *broker) describeLogDirs(req *kmsg.DescribeLogDirsRequest) kmsg.Response
 			continue
 		}
 		p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
-		p.Partition, p.Size = key.partition, b.replicas[key].log.size
+		p.Partition, p.Size = key.partition, b.replicas[key].log.size()
 		// A replica in its own directory lags behind nothing but its high-water mark.
 		p.OffsetLag = max(0, b.replicas[key].hw-b.replicas[key].log.next)
 		if n := len(dir.Topics); n == 0 || dir.Topics[n-1].Topic != key.topic {

@@ -5,7 +5,6 @@ package core
 
 import (
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -350,7 +349,7 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	}
 	switch {
 	case p.Timestamp == timestampEarliest || p.Timestamp == timestampLocal:
-		rp.Offset, rp.LeaderEpoch = l.start, l.epochAt(l.start)
+		rp.Offset, rp.LeaderEpoch = l.start, l.epochs.at(l.start)
 		return 0
 	case p.Timestamp == timestampTiered:
 		return 0
@@ -366,10 +365,9 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	}
 	i := 0
 	if p.Timestamp == timestampMax {
-		top := l.maxTimes[len(l.maxTimes)-1]
-		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= top })
+		i = l.findTime(l.entries[len(l.entries)-1].maxTime)
 	} else {
-		i = sort.Search(len(l.maxTimes), func(i int) bool { return l.maxTimes[i] >= p.Timestamp })
+		i = l.findTime(p.Timestamp)
 	}
 	for ; i < len(l.entries) && l.entries[i].b.last < end; i++ {
 		bt, err := b.n.w.spool.loaded(l.entries[i].b)

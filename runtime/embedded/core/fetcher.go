@@ -159,7 +159,7 @@ func (f *fetcher) loop() {
 	f.forgotten, f.asked = nil, nil
 	name := func(r *replica) {
 		r.changed = false
-		req.partitions = append(req.partitions, replicaFetchPartition{r.key, r.log.topicID, r.epoch, r.log.next, r.log.lastEpoch(), r.log.start, r, r.leaderAt})
+		req.partitions = append(req.partitions, replicaFetchPartition{r.key, r.log.topicID, r.epoch, r.log.next, r.log.epochs.last(), r.log.start, r, r.leaderAt})
 	}
 	changed := f.changed
 	f.changed = f.spare[:0]

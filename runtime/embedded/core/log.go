@@ -211,11 +211,8 @@ func (b *batch) groupRecords() []GroupRecord {
 type logEntry struct {
 	b  *batch
 	at time.Duration // when this replica wrote it
-}
-
-type epochStart struct {
-	epoch int32
-	start int64
+	// maxTime is the largest timestamp up to here; all of them are the time index.
+	maxTime int64
 }
 
 // partitionLog is one replica's log on its disk.
@@ -226,16 +223,15 @@ type partitionLog struct {
 	entries []logEntry
 	start   int64 // log start offset
 	next    int64 // log end offset
-	size    int64
 	// flushed: everything below is on the disk whatever happens.
-	flushed   int64
+	flushed int64
+	spool   *spool // nil for logs that stay in memory
+	epochs  leaderEpochs
+	active  segment // the one that is written to; empty when the log is
+
+	sealed    []segment // those before the active one
 	lastFlush time.Duration
-	// maxTimes[i] is the largest timestamp of entries[0..i], the time index.
-	maxTimes []int64
-	segments []segment
-	spool    *spool // nil for logs that stay in memory
-	epochs   []epochStart
-	topicID  topicID
+	topicID   topicID
 	// checkpoint is the high-water mark as written to the disk. Kafka writes it every
 	// five seconds and at a clean end; a restarted broker begins with it.
 	checkpoint int64
@@ -260,17 +256,13 @@ func (l *partitionLog) remove() {
 func (l *partitionLog) append(now time.Duration, b *batch) {
 	l.spool.hold(b)
 	l.extend(now, b)
-	l.entries = append(l.entries, logEntry{b, now})
-	l.next = b.last + 1
-	l.size += int64(b.size())
-	if len(l.epochs) == 0 || l.epochs[len(l.epochs)-1].epoch < b.epoch {
-		l.epochs = append(l.epochs, epochStart{b.epoch, b.base})
-	}
 	top := b.maxTime
-	if n := len(l.maxTimes); n > 0 {
-		top = max(top, l.maxTimes[n-1])
+	if n := len(l.entries); n > 0 {
+		top = max(top, l.entries[n-1].maxTime)
 	}
-	l.maxTimes = append(l.maxTimes, top)
+	l.entries = append(l.entries, logEntry{b, now, top})
+	l.next = b.last + 1
+	l.epochs.begin(b.epoch, b.base)
 	l.updateProducer(b)
 }
 
@@ -329,18 +321,20 @@ func (l *partitionLog) find(offset int64) int {
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].b.last >= offset })
 }
 
+// findTime is the index of the first entry with a timestamp of at least ms.
+func (l *partitionLog) findTime(ms int64) int {
+	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].maxTime >= ms })
+}
+
 // truncate removes everything from offset on; a batch that contains it goes whole.
 func (l *partitionLog) truncate(offset int64) {
 	if offset >= l.next {
 		// An epoch that began at the end of the log, with nothing in it, goes all the same.
-		for len(l.epochs) > 0 && l.epochs[len(l.epochs)-1].start >= offset {
-			l.epochs = l.epochs[:len(l.epochs)-1]
-		}
+		l.epochs.dropFrom(offset)
 		return
 	}
 	i := l.find(offset)
 	for _, e := range l.entries[i:] {
-		l.size -= int64(e.b.size())
 		l.spool.drop(e.b)
 	}
 	if i < len(l.entries) {
@@ -350,10 +344,7 @@ func (l *partitionLog) truncate(offset int64) {
 	}
 	clear(l.entries[i:])
 	l.entries = l.entries[:i]
-	l.maxTimes = l.maxTimes[:i]
-	for len(l.epochs) > 0 && l.epochs[len(l.epochs)-1].start >= l.next {
-		l.epochs = l.epochs[:len(l.epochs)-1]
-	}
+	l.epochs.dropFrom(l.next)
 	l.flushed = min(l.flushed, l.next)
 	l.checkpoint = min(l.checkpoint, l.next)
 	l.cleaned = min(l.cleaned, l.next)
@@ -376,61 +367,22 @@ func (l *partitionLog) advanceStart(offset int64) {
 	l.start = offset
 	i := 0
 	for i < len(l.entries) && l.entries[i].b.last < offset {
-		l.size -= int64(l.entries[i].b.size())
 		l.spool.drop(l.entries[i].b)
 		i++
 	}
 	if i > 0 {
 		l.entries = slices.Clone(l.entries[i:])
-		l.maxTimes = slices.Clone(l.maxTimes[i:])
 		l.recount()
 	}
 	l.next = max(l.next, offset)
 	l.txns.dropBefore(offset)
-	for len(l.epochs) > 1 && l.epochs[1].start <= offset {
-		l.epochs = l.epochs[1:]
-	}
-	if len(l.epochs) > 0 {
-		l.epochs = slices.Clone(l.epochs)
-		l.epochs[0].start = max(l.epochs[0].start, offset)
-	}
-}
-
-// lastEpoch is the leader epoch of the last batch, -1 for an empty log.
-func (l *partitionLog) lastEpoch() int32 {
-	if len(l.epochs) == 0 {
-		return -1
-	}
-	return l.epochs[len(l.epochs)-1].epoch
+	l.epochs.dropBefore(offset)
 }
 
 // endOffsetFor is the largest epoch that is not after the asked one, and the offset
 // where it ends (KIP-101, KIP-279). An epoch of -1 says that nothing is known.
 func (l *partitionLog) endOffsetFor(epoch int32) (int32, int64) {
-	if epoch < 0 || len(l.epochs) == 0 {
-		return -1, -1
-	}
-	if epoch == l.lastEpoch() {
-		return epoch, l.next
-	}
-	if epoch > l.lastEpoch() {
-		return -1, -1
-	}
-	i := sort.Search(len(l.epochs), func(i int) bool { return l.epochs[i].epoch > epoch })
-	if i == 0 {
-		// All known epochs are later: the log begins with the first of them.
-		return epoch, l.epochs[0].start
-	}
-	return l.epochs[i-1].epoch, l.epochs[i].start
-}
-
-// epochAt is the leader epoch in which an offset was written, -1 for unknown.
-func (l *partitionLog) epochAt(offset int64) int32 {
-	i := sort.Search(len(l.epochs), func(i int) bool { return l.epochs[i].start > offset })
-	if i == 0 {
-		return -1
-	}
-	return l.epochs[i-1].epoch
+	return l.epochs.endOffset(epoch, l.next)
 }
 
 // read collects batches from the one that contains offset, up to maxBytes and below

@@ -121,12 +121,10 @@ func (r *replica) becomeLeader(p *PartitionState) {
 	if newEpoch {
 		r.epoch = p.LeaderEpoch
 		r.epochStart = r.log.next
-		if n := len(r.log.epochs); n == 0 || r.log.epochs[n-1].epoch < r.epoch {
+		if epochs := &r.log.epochs; epochs.last() < r.epoch {
 			// The epoch begins here even if nothing is ever written in it.
-			for n > 0 && r.log.epochs[n-1].start >= r.log.next {
-				n--
-			}
-			r.log.epochs = append(r.log.epochs[:n], epochStart{r.epoch, r.log.next})
+			epochs.dropFrom(r.log.next)
+			epochs.begin(r.epoch, r.log.next)
 		}
 	}
 	old := r.remotes

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// segment is a stretch of a log that is deleted and compacted as a whole. The last one is
-// the active one.
+// segment is a stretch of a log that is deleted and compacted as a whole. One of size 0 has
+// no batch.
 type segment struct {
 	base int64
 	size int64
@@ -21,15 +21,29 @@ type segment struct {
 
 // extend takes a batch into the active segment.
 func (l *partitionLog) extend(now time.Duration, b *batch) {
-	if len(l.segments) == 0 {
-		l.segments = append(l.segments, segment{base: b.base, created: now, firstTime: -1, maxTime: -1})
-	}
-	s := &l.segments[len(l.segments)-1]
+	s := &l.active
 	if s.size == 0 {
-		s.created, s.firstTime, s.maxTime = now, b.maxTime, -1
+		*s = segment{base: l.next, created: now, firstTime: b.maxTime, maxTime: -1}
 	}
 	s.size += int64(b.size())
 	s.maxTime = max(s.maxTime, b.maxTime)
+}
+
+// segments lists those that have batches, the active one last.
+func (l *partitionLog) segments() []segment {
+	if l.active.size == 0 {
+		return nil
+	}
+	return append(slices.Clip(l.sealed), l.active)
+}
+
+// size is that of all batches, in bytes.
+func (l *partitionLog) size() int64 {
+	size := l.active.size
+	for i := range l.sealed {
+		size += l.sealed[i].size
+	}
+	return size
 }
 
 // roll begins a new segment before a batch where the active one is full, in bytes or in
@@ -37,10 +51,7 @@ func (l *partitionLog) extend(now time.Duration, b *batch) {
 // since the segment was begun.
 func (r *replica) roll(b *batch) {
 	l, s := r.log, r.settings
-	if len(l.segments) == 0 {
-		return
-	}
-	active := &l.segments[len(l.segments)-1]
+	active := &l.active
 	if active.size == 0 {
 		return
 	}
@@ -50,7 +61,7 @@ func (r *replica) roll(b *batch) {
 		waited = w.recordMillis(b.maxTime, s.logAppendTime) - w.recordMillis(active.firstTime, s.logAppendTime)
 	}
 	if active.size+int64(b.size()) > s.segmentBytes || waited > s.segmentMS {
-		l.segments = append(l.segments, segment{base: l.next, firstTime: -1, maxTime: -1})
+		l.sealed, l.active = append(l.sealed, l.active), segment{}
 		l.flush(w.now, l.next) // UnifiedLog.roll: only the active segment can lose its end
 	}
 }
@@ -80,14 +91,15 @@ func (w *World) clientSpan(ms int64) int64 {
 }
 
 // recount makes the segments' sizes and times anew from what is in the log, after some of
-// it has gone. Segments that are empty and lie wholly outside the log go.
+// it has gone. Segments that are empty go, and the last that is left is the active one.
 func (l *partitionLog) recount() {
+	segments := l.segments()
 	i := 0
-	for j := range l.segments {
-		s := &l.segments[j]
+	for j := range segments {
+		s := &segments[j]
 		end := int64(1<<63 - 1)
-		if j+1 < len(l.segments) {
-			end = l.segments[j+1].base
+		if j+1 < len(segments) {
+			end = segments[j+1].base
 		}
 		s.size, s.firstTime, s.maxTime = 0, -1, -1
 		for ; i < len(l.entries) && l.entries[i].b.base < end; i++ {
@@ -99,7 +111,11 @@ func (l *partitionLog) recount() {
 			s.maxTime = max(s.maxTime, b.maxTime)
 		}
 	}
-	l.segments = slices.DeleteFunc(l.segments, func(s segment) bool { return s.size == 0 })
+	segments = slices.DeleteFunc(segments, func(s segment) bool { return s.size == 0 })
+	l.sealed, l.active = nil, segment{}
+	if last := len(segments) - 1; last >= 0 {
+		l.sealed, l.active = segments[:last], segments[last]
+	}
 }
 
 // retentionLoop looks for what can be deleted, every log.retention.check.interval.ms.
@@ -118,20 +134,21 @@ func (b *broker) retentionLoop(wait time.Duration) {
 // empty and goes on at its end.
 func (r *replica) retain() {
 	s, l := r.settings, r.log
-	if !s.deletes || len(l.segments) == 0 {
+	segments := l.segments()
+	if !s.deletes || len(segments) == 0 {
 		return
 	}
 	w := r.b.n.w
 	now := w.wallMillis(w.now)
-	excess := l.size - s.retentionBytes
+	excess := l.size() - s.retentionBytes
 	n, start := 0, l.start
-	for i := range l.segments {
-		seg := &l.segments[i]
+	for i := range segments {
+		seg := &segments[i]
 		end := l.next
-		if i+1 < len(l.segments) {
-			end = l.segments[i+1].base
+		if i+1 < len(segments) {
+			end = segments[i+1].base
 		}
-		if r.hw < end || seg.size == 0 {
+		if r.hw < end {
 			break
 		}
 		newest := w.wallMillis(seg.created)

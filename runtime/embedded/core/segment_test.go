@@ -38,7 +38,7 @@ func wall(w *World) int64 { return w.wallMillis(w.Now()) }
 
 func segmentBases(w *World, broker int32) []int64 {
 	var out []int64
-	for _, s := range w.byID[broker].disk.logs[partitionKey{"t", 0}].segments {
+	for _, s := range w.byID[broker].disk.logs[partitionKey{"t", 0}].segments() {
 		out = append(out, s.base)
 	}
 	return out
@@ -420,8 +420,12 @@ func TestLogsAddUp(t *testing.T) {
 				continue
 			}
 			size, segments := int64(0), int64(0)
-			last := l.start - 1
+			last, newest := l.start-1, int64(-1<<63)
 			for _, e := range l.entries {
+				if newest = max(newest, e.b.maxTime); e.maxTime < newest {
+					t.Fatalf("step %d: broker %d: the time index has %d, want at least %d", i, n.id, e.maxTime, newest)
+				}
+				newest = e.maxTime
 				holders[e.b]++
 				size += int64(e.b.size())
 				if e.b.last <= last && e.b.last >= l.start {
@@ -429,11 +433,11 @@ func TestLogsAddUp(t *testing.T) {
 				}
 				last = e.b.last
 			}
-			for _, s := range l.segments {
+			for _, s := range l.segments() {
 				segments += s.size
 			}
-			if size != l.size || segments != size || len(l.maxTimes) != len(l.entries) || l.start > l.next {
-				t.Fatalf("step %d: broker %d: got size %d and %d in segments, %d times for %d batches, log %d to %d; the batches have %d bytes", i, n.id, l.size, segments, len(l.maxTimes), len(l.entries), l.start, l.next, size)
+			if size != l.size() || segments != size || l.start > l.next {
+				t.Fatalf("step %d: broker %d: got size %d and %d in segments, log %d to %d; the batches have %d bytes", i, n.id, l.size(), segments, l.start, l.next, size)
 			}
 		}
 		resident := int64(0)

@@ -28,7 +28,7 @@ func (w *World) Replica(broker int32, topic string, partition int32) (s ReplicaS
 func (r *replica) observed() ReplicaState {
 	return ReplicaState{
 		Broker: r.b.n.id, Topic: r.key.topic, Partition: r.key.partition, Leader: r.leading, LeaderEpoch: r.epoch,
-		LogStart: r.log.start, LogEnd: r.log.next, HighWatermark: r.hw, LastStable: r.stable(), Size: r.log.size,
+		LogStart: r.log.start, LogEnd: r.log.next, HighWatermark: r.hw, LastStable: r.stable(), Size: r.log.size(),
 	}
 }
 
