@@ -20,17 +20,18 @@ type (
 		forgotten  []partitionKey
 	}
 	replicaFetchPartition struct {
-		key          partitionKey
-		topicID      topicID
+		// key and topicID never change; they are behind pointers because the leader mostly
+		// needs neither.
+		key          *partitionKey
+		topicID      *topicID
 		currentEpoch int32
-		offset       int64
 		lastEpoch    int32 // -1 for unknown
-		logStart     int64
-		// of is the follower's own replica and at where the leader keeps the partition, as
-		// it said in an answer: each hands the other's back unseen, so that neither has to
-		// look up what it is asked or told of.
+		offset       int64
+		// of is the follower's own replica and at what the leader knows of it, as it said
+		// in an answer: each hands the other's back unseen, so that neither has to look up
+		// what it is asked or told of.
 		of *replica
-		at *sessionPartition
+		at *remote
 	}
 	replicaFetchAnswer struct {
 		code       int16
@@ -39,9 +40,8 @@ type (
 		batches    []*batch // of all partitions, one behind the other
 	}
 	replicaFetchNews struct {
-		key      partitionKey
 		of       *replica
-		at       *sessionPartition
+		at       *remote
 		code     int16
 		hw       int64
 		logStart int64
@@ -159,7 +159,7 @@ func (f *fetcher) loop() {
 	f.forgotten, f.asked = nil, nil
 	name := func(r *replica) {
 		r.changed = false
-		req.partitions = append(req.partitions, replicaFetchPartition{r.key, r.log.topicID, r.epoch, r.log.next, r.log.epochs.last(), r.log.start, r, r.leaderAt})
+		req.partitions = append(req.partitions, replicaFetchPartition{&r.key, &r.log.topicID, r.epoch, r.log.epochs.last(), r.log.next, r, r.leaderAt})
 	}
 	changed := f.changed
 	f.changed = f.spare[:0]
@@ -276,7 +276,7 @@ func (f *fetcher) askOffsets(r *replica) {
 		case a.start > r.log.next:
 			r.log.reset(a.start)
 			r.hw = a.start
-			f.b.n.touched(r.key)
+			r.touched()
 		default:
 			// Nothing of the follower's last epoch is left at the leader.
 			r.truncateTo(r.hw)
@@ -318,7 +318,7 @@ func (r *replica) truncateTo(offset int64) {
 		r.b.n.w.emit(Event{Kind: EventTruncated, Node: r.b.n.id, Topic: r.key.topic, Partition: r.key.partition, Epoch: r.epoch, From: from, To: r.log.next})
 	}
 	r.hw = min(r.hw, r.log.next)
-	r.b.n.touched(r.key)
+	r.touched()
 }
 
 // receive appends what the leader sent and takes over its high-water mark.
@@ -339,5 +339,5 @@ func (r *replica) receive(p *replicaFetchNews) {
 		r.hw = hw
 		r.log.txns.prune(hw)
 	}
-	r.b.n.touched(r.key)
+	r.touched()
 }

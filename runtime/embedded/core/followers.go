@@ -14,12 +14,12 @@ import (
 type followerSession struct {
 	id         uint64
 	from       int32
-	partitions map[partitionKey]*sessionPartition
+	partitions map[partitionKey]*remote // what was named; some have left the session since
 	lastFetch  time.Duration
-	news       []newsItem // partitions with something to tell, each once
-	marks      []newsItem // partitions whose high-water mark or log start moved, each once
-	spareNews  []newsItem // the room of news when it is next told
-	spareMarks []newsItem
+	news       []*remote // with something to tell, each once
+	marks      []*remote // whose high-water mark or log start moved, each once
+	spareNews  []*remote // the room of news when it is next told
+	spareMarks []*remote
 	parked     func() // answers the parked fetch; nil for none
 	waking     bool
 	lastSweep  time.Duration
@@ -28,49 +28,22 @@ type followerSession struct {
 	answer *replicaFetchAnswer
 }
 
-// sessionPartition is one partition of a session: what the follower last said of it.
-type sessionPartition struct {
-	replicaFetchPartition
-	session *followerSession
-	r       *replica
-	f       *remote
-	// agreed: the follower's log is known to be a prefix of the leader's; before that no
-	// high-water mark may be told.
-	agreed bool
-}
-
-// current: the replica still leads, and the session is the follower's and has the partition.
-func (p *sessionPartition) current(s *followerSession) bool {
-	return p != nil && p.session == s && p.f != nil && p.f.session == s && p.f.at == p
-}
-
 // drop takes a partition out of a session.
 func (s *followerSession) drop(key partitionKey) {
-	p := s.partitions[key]
-	if p == nil {
-		return
-	}
+	f := s.partitions[key]
 	delete(s.partitions, key)
-	if p.current(s) {
-		p.f.leave()
+	if f != nil && f.session == s {
+		f.leave()
 	}
-}
-
-// leave ends a follower's part in a session, as far as the partition goes.
-func (f *remote) leave() { f.session, f.at = nil, nil }
-
-type newsItem struct {
-	f *remote
-	r *replica
 }
 
 // queue notes that a partition has data for the follower.
-func (s *followerSession) queue(f *remote, r *replica) {
+func (s *followerSession) queue(f *remote) {
 	f.queued = true
-	s.news = append(s.news, newsItem{f, r})
+	s.news = append(s.news, f)
 	if s.parked != nil && !s.waking {
 		s.waking = true
-		r.b.n.after(0, func() {
+		f.r.b.n.after(0, func() {
 			s.waking = false
 			if s.parked != nil {
 				answer := s.parked
@@ -87,7 +60,7 @@ func (b *broker) handleReplicaFetch(m *replicaFetch, respond func(any, int)) {
 		if s != nil {
 			s.parked = nil
 		}
-		s = &followerSession{id: b.n.w.rng.Uint64() | 1, from: m.from, partitions: map[partitionKey]*sessionPartition{}}
+		s = &followerSession{id: b.n.w.rng.Uint64() | 1, from: m.from, partitions: map[partitionKey]*remote{}}
 		b.sessions[m.from] = s
 	}
 	if s == nil || !m.full && s.id != m.session {
@@ -105,16 +78,7 @@ func (b *broker) handleReplicaFetch(m *replicaFetch, respond func(any, int)) {
 		s.drop(key)
 	}
 	for i := range m.partitions {
-		p := &m.partitions[i]
-		sp := p.at
-		if !sp.current(s) {
-			if sp = s.partitions[p.key]; sp == nil {
-				sp = &sessionPartition{session: s}
-				s.partitions[p.key] = sp
-			}
-		}
-		sp.replicaFetchPartition, sp.agreed = *p, false
-		if news, bad := b.judgeFetch(m.from, s, sp); bad {
+		if news, bad := b.judgeFetch(s, &m.partitions[i]); bad {
 			answer.partitions = append(answer.partitions, news)
 		}
 	}
@@ -151,21 +115,26 @@ func (a *replicaFetchAnswer) size() int {
 	return n
 }
 
-// judgeFetch checks one partition of a fetch; what is wrong is answered at once.
-func (b *broker) judgeFetch(from int32, s *followerSession, p *sessionPartition) (replicaFetchNews, bool) {
-	known := p.current(s)
-	r := p.r
-	if !known {
-		r = b.replicas[p.key]
+// judgeFetch checks one partition of a fetch; what is wrong is answered at once. What is
+// handed back and still in the session needs no looking up: it is of the topic that is meant,
+// and led by this broker, because it leaves the session with the leadership.
+func (b *broker) judgeFetch(s *followerSession, p *replicaFetchPartition) (replicaFetchNews, bool) {
+	f := p.at
+	known := f != nil && f.session == s
+	var r *replica
+	if known {
+		r = f.r
+	} else {
+		r = b.replicas[*p.key]
 	}
 	fail := func(code int16) (replicaFetchNews, bool) {
-		s.drop(p.key)
-		return replicaFetchNews{key: p.key, of: p.of, code: code}, true
+		s.drop(*p.key)
+		return replicaFetchNews{of: p.of, code: code}, true
 	}
 	switch {
 	case r == nil:
 		return fail(codeUnknownTopicOrPartition)
-	case r.state.TopicID != p.topicID:
+	case !known && r.log.topicID != *p.topicID:
 		return fail(codeInconsistentTopicID)
 	case p.currentEpoch < r.epoch && !b.without(rules.FetchEpoch):
 		return fail(codeFencedLeaderEpoch)
@@ -174,60 +143,63 @@ func (b *broker) judgeFetch(from int32, s *followerSession, p *sessionPartition)
 	case !r.leading:
 		return fail(codeNotLeaderOrFollower)
 	}
-	f := p.f
 	if !known {
-		if f = r.remote(from); f == nil {
+		if f = r.remote(s.from); f == nil {
 			return fail(codeUnknownLeaderEpoch)
 		}
 		if f.session != s {
-			// Whatever an older session had queued is gone with it.
-			f.session, f.queued, f.marked = s, false, false
+			f.leave() // whatever an older session had queued is gone with it
+			f.session = s
+			s.partitions[r.key] = f
 		}
-		p.r, p.f, f.at = r, f, p
+		f.of = p.of
 	}
+	f.agreed = false
 	if p.lastEpoch >= 0 && !b.without(rules.Divergence) {
 		epoch, end := r.log.endOffsetFor(p.lastEpoch)
 		if epoch < 0 || end < 0 {
 			return fail(codeOffsetOutOfRange)
 		}
 		if epoch < p.lastEpoch || end < p.offset {
-			return replicaFetchNews{key: p.key, of: p.of, at: p, diverging: &epochEnd{epoch, end}, hw: r.hw, logStart: r.log.start}, true
+			return replicaFetchNews{of: p.of, at: f, diverging: &epochEnd{epoch, end}, hw: r.hw, logStart: r.log.start}, true
 		}
 	}
 	if p.offset < r.log.start || p.offset > r.log.next {
 		return fail(codeOffsetOutOfRange)
 	}
-	p.agreed = true
+	f.agreed = true
 	if r.hw > 0 {
-		s.mark(f, r)
+		s.mark(f)
 	}
 	r.fetched(f, p.offset)
 	if p.offset < r.log.next && !f.queued {
-		s.queue(f, r)
+		s.queue(f)
 	}
 	return replicaFetchNews{}, false
 }
 
-// collect reads the news of a session into an answer.
+// collect reads the news of a session into an answer. What has left the session since is not
+// queued any more; nor is it twice in the list then what has come back.
 func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 	room := b.n.cfg.replicaFetchResponse
 	news := s.news
 	s.news = s.spareNews[:0]
 	defer func() { s.spareNews = news }()
-	for i, item := range news {
-		r, f := item.r, item.f
-		p := f.at
-		current := p.current(s)
-		if current && r.holdsBack(f) {
-			s.news = append(s.news, item) // with the next fetch perhaps
+	for i, f := range news {
+		if f.session != s || !f.queued {
+			continue
+		}
+		r := f.r
+		if r.holdsBack(f) {
+			s.news = append(s.news, f) // with the next fetch perhaps
 			continue
 		}
 		f.queued = false
-		if !current {
-			continue
+		if !f.agreed {
+			continue // it truncates first, and then asks for what follows
 		}
 		first := len(answer.batches)
-		batches, size := r.log.read(answer.batches, p.offset, r.log.next, min(b.n.cfg.replicaFetchMax, room), len(answer.partitions) == 0 || room > 0)
+		batches, size := r.log.read(answer.batches, f.end, r.log.next, min(b.n.cfg.replicaFetchMax, room), len(answer.partitions) == 0 || room > 0)
 		if len(batches) == first {
 			continue
 		}
@@ -235,7 +207,7 @@ func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 		room -= size
 		r.sent(size)
 		f.marked = false // told here
-		answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, of: p.of, at: p, hw: r.hw, logStart: r.log.start, batches: batches[first:len(batches):len(batches)]})
+		answer.partitions = append(answer.partitions, replicaFetchNews{of: f.of, at: f, hw: r.hw, logStart: r.log.start, batches: batches[first:len(batches):len(batches)]})
 		if room <= 0 {
 			s.news = append(s.news, news[i+1:]...)
 			return
@@ -245,10 +217,10 @@ func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 
 // mark notes that a follower is to learn a new high-water mark or log start. It rides
 // on the next answer; it does not cause one.
-func (s *followerSession) mark(f *remote, r *replica) {
+func (s *followerSession) mark(f *remote) {
 	if !f.marked {
 		f.marked = true
-		s.marks = append(s.marks, newsItem{f, r})
+		s.marks = append(s.marks, f)
 	}
 }
 
@@ -256,12 +228,13 @@ func (b *broker) tellMarks(s *followerSession, answer *replicaFetchAnswer) {
 	marks := s.marks
 	s.marks = s.spareMarks[:0]
 	defer func() { s.spareMarks = marks }()
-	for _, item := range marks {
-		r, f := item.r, item.f
-		told := !f.marked
+	for _, f := range marks {
+		if f.session != s || !f.marked {
+			continue
+		}
 		f.marked = false
-		if p := f.at; !told && p.current(s) && p.agreed {
-			answer.partitions = append(answer.partitions, replicaFetchNews{key: r.key, of: p.of, at: p, hw: r.hw, logStart: r.log.start})
+		if f.agreed {
+			answer.partitions = append(answer.partitions, replicaFetchNews{of: f.of, at: f, hw: f.r.hw, logStart: f.r.log.start})
 		}
 	}
 }
@@ -273,15 +246,15 @@ func (b *broker) sweep(s *followerSession) {
 		return
 	}
 	s.lastSweep = b.n.w.now
-	var outside []*sessionPartition
-	for _, p := range s.partitions {
-		if p.current(s) && !p.f.queued && !slices.Contains(p.r.state.ISR, s.from) {
-			outside = append(outside, p)
+	var outside []*remote
+	for _, f := range s.partitions {
+		if f.session == s && !f.queued && !slices.Contains(f.r.state.ISR, s.from) {
+			outside = append(outside, f)
 		}
 	}
-	slices.SortFunc(outside, func(a, b *sessionPartition) int { return a.key.compare(b.key) })
-	for _, p := range outside {
-		p.f.lastCaughtUp = max(p.f.lastCaughtUp, s.lastFetch)
-		p.r.maybeExpand(p.f)
+	slices.SortFunc(outside, func(a, b *remote) int { return a.r.key.compare(b.r.key) })
+	for _, f := range outside {
+		f.lastCaughtUp = max(f.lastCaughtUp, s.lastFetch)
+		f.r.maybeExpand(f)
 	}
 }

@@ -161,7 +161,7 @@ func Born(o Options) (time.Duration, error) {
 
 func (r *replica) followed() bool {
 	for _, f := range r.remotes {
-		if f.session == nil || f.session != r.b.sessions[f.id] || f.session.partitions[r.key] == nil {
+		if f.session == nil || f.session != r.b.sessions[f.id] || f.session.partitions[r.key] != f {
 			return false
 		}
 	}

@@ -20,44 +20,61 @@ import (
 //	leader    follower   the same
 //	follower  leader     the same
 //	any       gone       this broker is no replica any more, or the topic is deleted
+//
+// What every batch touches comes first, as in partitionLog.
 type replica struct {
 	b        *broker
-	key      partitionKey
 	log      *partitionLog
 	hw       int64
-	state    *PartitionState // as metadata or an AlterPartition answer gave it
-	epoch    int32           // leader epoch in force, -1 for none
-	leading  bool
 	settings *topicSettings
-
-	// As leader:
-	epochStart int64
-	remotes    []*remote
-	pendingISR []int32 // asked for, not yet answered; nil for none
-	waiters    []*produceWaiter
-	parked     []*clientFetch
-	verifying  map[producerEpoch]*verification
+	epoch    int32 // leader epoch in force, -1 for none
+	leading  bool
 
 	// As follower:
+	fetching bool // it is among the fetcher's partitions, and not paused
+	changed  bool // it is to be named in the next fetch
 	fetcher  *fetcher
-	fetching bool              // it is among the fetcher's partitions, and not paused
-	changed  bool              // it is to be named in the next fetch
-	leaderAt *sessionPartition // what the leader wants handed back
+	leaderAt *remote // what the leader wants handed back
+
+	state *PartitionState // as metadata or an AlterPartition answer gave it
+
+	// As leader:
+	remotes    []*remote
+	waiters    []*produceWaiter
+	parked     []*clientFetch
+	pendingISR []int32 // asked for, not yet answered; nil for none
+	epochStart int64
+	verifying  map[producerEpoch]*verification
+
+	key partitionKey
 }
 
 // remote is what a leader knows of a follower.
 type remote struct {
-	id  int32
-	end int64 // its log end offset, -1 for unknown
+	r  *replica // the leader's
+	id int32
+	// awaited: it is in the maximal ISR, see there.
+	awaited bool
+	end     int64 // its log end offset, -1 for unknown
 	// lastCaughtUp is when it last had everything (KIP-16: a follower is out of sync
 	// when that is longer ago than replica.lag.time.max.ms).
 	lastCaughtUp time.Duration
 	lastFetch    time.Duration
 	lastFetchEnd int64 // the leader's log end at its last fetch
-	session      *followerSession
-	at           *sessionPartition // its place in the session; nil without one
-	queued       bool              // in the session's list of partitions with news
-	marked       bool              // in its list of those whose high-water mark moved
+
+	// In a fetch session:
+	session *followerSession // nil for none
+	of      *replica         // the follower's own
+	// agreed: its log is known to be a prefix of the leader's; before that it gets nothing.
+	agreed bool
+	queued bool // in the session's list of partitions with news
+	marked bool // in its list of those whose high-water mark moved
+}
+
+// leave ends a follower's part in a session, as far as the partition goes.
+func (f *remote) leave() {
+	f.session, f.of = nil, nil
+	f.agreed, f.queued, f.marked = false, false, false
 }
 
 // remote is what this leader knows of a follower; nil for a broker that is none.
@@ -108,6 +125,14 @@ func (r *replica) maximalISR() []int32 {
 	return all
 }
 
+// isrChanged is called after each change of what maximalISR follows from.
+func (r *replica) isrChanged() {
+	isr := r.maximalISR()
+	for _, f := range r.remotes {
+		f.awaited = slices.Contains(isr, f.id)
+	}
+}
+
 func (r *replica) becomeLeader(p *PartitionState) {
 	if r.state != nil && p.PartitionEpoch <= r.state.PartitionEpoch && r.leading && r.epoch == p.LeaderEpoch {
 		return
@@ -141,7 +166,7 @@ func (r *replica) becomeLeader(p *PartitionState) {
 		if id == r.b.n.id || r.remote(id) != nil {
 			continue
 		}
-		f := &remote{id: id, end: -1, lastFetchEnd: -1}
+		f := &remote{r: r, id: id, end: -1, lastFetchEnd: -1}
 		switch {
 		case slices.Contains(p.ISR, id):
 			f.lastCaughtUp = now
@@ -150,6 +175,7 @@ func (r *replica) becomeLeader(p *PartitionState) {
 		}
 		r.remotes = append(r.remotes, f)
 	}
+	r.isrChanged()
 	if r.key.topic == offsetsTopic && !wasLeading {
 		r.b.loadGroups(r)
 	}
@@ -157,7 +183,7 @@ func (r *replica) becomeLeader(p *PartitionState) {
 		r.b.txns.load(r)
 	}
 	r.advance()
-	r.b.n.touched(r.key)
+	r.touched()
 }
 
 func (r *replica) becomeFollower(p *PartitionState) {
@@ -176,7 +202,7 @@ func (r *replica) becomeFollower(p *PartitionState) {
 	if p.Leader > 0 && r.fetcher == nil {
 		r.b.fetcher(p.Leader).add(r, metadataApply)
 	}
-	r.b.n.touched(r.key)
+	r.touched()
 }
 
 // stopLeading answers everyone who waits on this leader.
@@ -237,7 +263,7 @@ func (r *replica) append(b *batch) {
 		}
 		// Until this moment it had everything, as of its last fetch.
 		f.lastCaughtUp = max(f.lastCaughtUp, f.session.lastFetch)
-		f.session.queue(f, r)
+		f.session.queue(f)
 	}
 	r.advance()
 }
@@ -263,26 +289,22 @@ func (r *replica) caughtUp(f *remote) bool {
 // request times out, and readers see nothing new, whatever its acks. Nor does a lower
 // min.insync.replicas move it by itself; the next append or fetched record does.
 func (r *replica) advance() {
-	if len(r.state.ISR) < r.effectiveMinISR() {
-		return
-	}
 	hw := r.log.next
-	isr := r.maximalISR()
 	for _, f := range r.remotes {
-		if f.end < hw && (slices.Contains(isr, f.id) && !r.b.without(rules.HighWatermark) ||
+		if f.end < hw && (f.awaited && !r.b.without(rules.HighWatermark) ||
 			r.eligible(f.id) && r.caughtUp(f) && !r.b.without(rules.CaughtUpWait)) {
 			hw = f.end
 		}
 	}
-	if hw <= r.hw {
+	if hw <= r.hw || len(r.state.ISR) < r.effectiveMinISR() {
 		return
 	}
 	r.hw = hw
 	r.log.txns.prune(hw)
-	r.b.n.touched(r.key)
+	r.touched()
 	for _, f := range r.remotes {
 		if f.session != nil {
-			f.session.mark(f, r)
+			f.session.mark(f)
 		}
 	}
 	i := 0
@@ -291,7 +313,7 @@ func (r *replica) advance() {
 	}
 	if i > 0 {
 		code := int16(0)
-		if len(isr) < r.effectiveMinISR() {
+		if len(r.maximalISR()) < r.effectiveMinISR() {
 			code = codeNotEnoughReplicasAfter
 		}
 		// Copied, because what they do may make others wait.
@@ -350,7 +372,7 @@ func (r *replica) fetched(f *remote, offset int64) {
 }
 
 func (r *replica) maybeExpand(f *remote) {
-	if r.pendingISR != nil || slices.Contains(r.state.ISR, f.id) || !r.eligible(f.id) {
+	if r.pendingISR != nil || f.awaited || !r.eligible(f.id) {
 		return
 	}
 	if (f.end < r.hw || f.end < r.epochStart) && !r.b.without(rules.JoinCaughtUp) {
@@ -390,6 +412,7 @@ func (b *broker) shrinkLoop() {
 
 func (r *replica) alterISR(isr []int32) {
 	r.pendingISR = isr
+	r.isrChanged()
 	r.b.isr.submit(r)
 }
 
@@ -452,11 +475,13 @@ func (r *replica) isrAnswered(a alterISRAnswer) {
 		if a.state.PartitionEpoch > r.state.PartitionEpoch {
 			r.state = a.state
 		}
+		r.isrChanged()
 		r.advance()
 	case codeIneligibleReplica:
 		// The controller says that the partition epoch is right and the change was not
 		// made, and so no other controller can have made it: back to what is committed.
 		r.pendingISR = nil
+		r.isrChanged()
 		r.advance()
 	case codeNotController:
 		// The controller has not got as far as this broker's metadata: ask again.

@@ -173,7 +173,7 @@ func (r *replica) startAt(offset int64) {
 	r.log.advanceStart(offset)
 	for _, f := range r.remotes {
 		if f.session != nil {
-			f.session.mark(f, r)
+			f.session.mark(f)
 		}
 	}
 }

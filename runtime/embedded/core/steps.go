@@ -12,6 +12,12 @@ func (n *node) touched(key partitionKey) {
 	}
 }
 
+func (r *replica) touched() {
+	if r.b.n.w.opts.OnReplica != nil {
+		r.b.n.touched(r.key)
+	}
+}
+
 // Replica is one of Replicas; ok is false when the broker has no process or no such replica.
 func (w *World) Replica(broker int32, topic string, partition int32) (s ReplicaState, ok bool) {
 	n := w.byID[broker]

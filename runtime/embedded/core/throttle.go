@@ -39,8 +39,13 @@ func parseThrottled(list string) throttled {
 	return t
 }
 
-func (t throttled) has(partition, broker int32) bool {
+func (t *throttled) has(partition, broker int32) bool {
 	return t.all || t.pairs[[2]int32{partition, broker}]
+}
+
+// throttledBy: a list, the leaders' or the followers' of the topic, has this replica.
+func (r *replica) throttledBy(t *throttled) bool {
+	return (t.all || len(t.pairs) > 0) && t.has(r.key.partition, r.b.n.id)
 }
 
 // quota measures a rate over replication.quota.window.num windows of
@@ -109,7 +114,7 @@ func (b *broker) throttleRate(name string) int64 {
 // holdsBack: the leader does not send now, because the partition is throttled, the follower
 // is not in sync, and too much has been sent.
 func (r *replica) holdsBack(f *remote) bool {
-	if !r.settings.throttledLeader.has(r.key.partition, r.b.n.id) || slices.Contains(r.state.ISR, f.id) {
+	if !r.throttledBy(&r.settings.throttledLeader) || slices.Contains(r.state.ISR, f.id) {
 		return false
 	}
 	return r.b.leaderQuota.exceeded(r.b.n.w.now, r.b.throttleRate(leaderRate))
@@ -117,7 +122,7 @@ func (r *replica) holdsBack(f *remote) bool {
 
 // sent counts what a leader has sent of a throttled partition.
 func (r *replica) sent(bytes int) {
-	if r.settings.throttledLeader.has(r.key.partition, r.b.n.id) {
+	if r.throttledBy(&r.settings.throttledLeader) {
 		r.b.leaderQuota.record(r.b.n.w.now, bytes)
 	}
 }
@@ -125,7 +130,7 @@ func (r *replica) sent(bytes int) {
 // taken counts what a follower has got of a throttled partition, and tells whether it is to
 // pause: it is not in sync and has got too much.
 func (r *replica) taken(batches []*batch) (pause bool) {
-	if !r.settings.throttledFollower.has(r.key.partition, r.b.n.id) {
+	if !r.throttledBy(&r.settings.throttledFollower) {
 		return false
 	}
 	bytes := 0

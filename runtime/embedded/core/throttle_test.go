@@ -40,7 +40,8 @@ func TestThrottledReplicas(t *testing.T) {
 		{"", 0, 1, false}, {"*", 7, 9, true}, {"0:1,3:2", 0, 1, true}, {"0:1, 3:2", 3, 2, true}, {"0:1,3:2", 0, 2, false},
 	}
 	for _, tt := range tests {
-		if got := parseThrottled(tt.list).has(tt.partition, tt.broker); got != tt.want {
+		list := parseThrottled(tt.list)
+		if got := list.has(tt.partition, tt.broker); got != tt.want {
 			t.Errorf("%q, partition %d on broker %d: got %v, want %v", tt.list, tt.partition, tt.broker, got, tt.want)
 		}
 	}
