@@ -426,7 +426,7 @@ func (b *broker) applyPartition(p *PartitionState) {
 		}
 		r = &replica{b: b, key: key, log: log, hw: max(min(log.checkpoint, log.next), log.start), epoch: -1, settings: b.topicSettings(key.topic)}
 		b.setReplica(key, r)
-		if log.txns.pruned > r.hw {
+		if x := log.txns; x != nil && x.pruned > r.hw {
 			// The process before knew a higher mark than it had written down.
 			log.rebuildProducers()
 		}

@@ -94,6 +94,9 @@ type abortedRanges map[int64][]doneTxn
 
 func (x *txnIndex) abortedByProducer() abortedRanges {
 	out := abortedRanges{}
+	if x == nil {
+		return out
+	}
 	for _, t := range x.aborted {
 		out[t.producerID] = append(out[t.producerID], doneTxn{t.first, t.last})
 	}
@@ -262,7 +265,9 @@ func (r *replica) rewrite(end int64, latest map[string]int64, aborted abortedRan
 	l.cleaned = end
 	// Readers need to hear of an aborted transaction only while there are batches of it; when
 	// its marker may go, they must not.
-	l.txns.aborted = slices.DeleteFunc(l.txns.aborted, func(t abortedTxn) bool { return t.last < end && !observed[t.last] })
+	if x := l.txns; x != nil {
+		x.aborted = slices.DeleteFunc(x.aborted, func(t abortedTxn) bool { return t.last < end && !observed[t.last] })
+	}
 	l.reindex()
 }
 
@@ -318,5 +323,6 @@ func (l *partitionLog) reindex() {
 		top = max(top, e.b.maxTime)
 		e.maxTime = top
 	}
+	l.maxTime = top
 	l.recount()
 }

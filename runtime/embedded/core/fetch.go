@@ -365,7 +365,7 @@ func (b *broker) listOffset(req *kmsg.ListOffsetsRequest, key partitionKey, p *k
 	}
 	i := 0
 	if p.Timestamp == timestampMax {
-		i = l.findTime(l.entries[len(l.entries)-1].maxTime)
+		i = l.findTime(l.maxTime)
 	} else {
 		i = l.findTime(p.Timestamp)
 	}

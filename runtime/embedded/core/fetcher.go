@@ -311,8 +311,8 @@ func (r *replica) truncateAt(d *epochEnd) {
 func (r *replica) truncateTo(offset int64) {
 	from := r.log.next
 	r.log.truncate(max(offset, r.log.start))
-	if r.b.without(rules.AbortedKept) {
-		r.log.txns.aborted = nil
+	if x := r.log.txns; x != nil && r.b.without(rules.AbortedKept) {
+		x.aborted = nil
 	}
 	if r.log.next < from {
 		r.b.n.w.emit(Event{Kind: EventTruncated, Node: r.b.n.id, Topic: r.key.topic, Partition: r.key.partition, Epoch: r.epoch, From: from, To: r.log.next})

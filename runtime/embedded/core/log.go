@@ -84,34 +84,34 @@ var (
 	errTooLarge      = errors.New("batch too large")
 )
 
-// parseBatch reads the records of a partition in a produce request. Kafka takes exactly one
-// batch; one that is cut off counts as none (ByteBufferLogInputStream,
+// parse makes the batch of the records of a partition in a produce request. Kafka takes
+// exactly one batch; one that is cut off counts as none (ByteBufferLogInputStream,
 // ProduceRequest.validateRecords), and an empty one is refused.
-func parseBatch(data []byte, maxBytes int) (*batch, error) {
+func (b *batch) parse(data []byte, maxBytes int) error {
 	if len(data) <= batchMagic {
-		return nil, errInvalidRecord
+		return errInvalidRecord
 	}
 	be := binary.BigEndian
 	length := int(int32(be.Uint32(data[batchLength:]))) + 12
 	switch {
 	case length < 12+14 || data[batchMagic] > 2: // less than any format has
-		return nil, errCorrupt
+		return errCorrupt
 	case length > len(data):
-		return nil, errInvalidRecord
+		return errInvalidRecord
 	case data[batchMagic] != 2:
-		return nil, errOldMagic
+		return errOldMagic
 	case length < batchHeader:
-		return nil, errCorrupt
+		return errCorrupt
 	case length != len(data):
-		return nil, errInvalidRecord
+		return errInvalidRecord
 	}
 	if length > maxBytes {
-		return nil, errTooLarge
+		return errTooLarge
 	}
 	if crc32.Checksum(data[batchAttributes:], castagnoli) != be.Uint32(data[batchCRC:]) {
-		return nil, errCorrupt
+		return errCorrupt
 	}
-	b := &batch{
+	*b = batch{
 		data:          data,
 		attributes:    int16(be.Uint16(data[batchAttributes:])),
 		maxTime:       int64(be.Uint64(data[batchMaxTime:])),
@@ -122,12 +122,12 @@ func parseBatch(data []byte, maxBytes int) (*batch, error) {
 	}
 	delta := int32(be.Uint32(data[batchLastDelta:]))
 	if b.count <= 0 || delta != b.count-1 || b.attributes&attrControl != 0 {
-		return nil, errInvalidRecord
+		return errInvalidRecord
 	}
 	if b.attributes&7 == 0 && !recordsAddUp(data[batchHeader:], int(b.count)) {
-		return nil, errInvalidRecord
+		return errInvalidRecord
 	}
-	return b, nil
+	return nil
 }
 
 // recordsAddUp walks over the lengths of uncompressed records.
@@ -220,12 +220,14 @@ type logEntry struct {
 // What every append touches comes first, together: with many partitions it is the way to
 // memory that an append waits for.
 type partitionLog struct {
-	entries []logEntry
-	start   int64 // log start offset
-	next    int64 // log end offset
+	entries []logEntry // an append does not read the last of them: it lies elsewhere
+	start   int64      // log start offset
+	next    int64      // log end offset
+	maxTime int64      // the last entry's, when there is one
 	// flushed: everything below is on the disk whatever happens.
 	flushed int64
-	spool   *spool // nil for logs that stay in memory
+	spool   *spool    // nil for logs that stay in memory
+	txns    *txnIndex // nil before the first transaction
 	epochs  leaderEpochs
 	active  segment // the one that is written to; empty when the log is
 
@@ -236,7 +238,6 @@ type partitionLog struct {
 	// five seconds and at a clean end; a restarted broker begins with it.
 	checkpoint int64
 	producers  map[int64]*producerState
-	txns       txnIndex
 	cleaned    int64 // everything below has been compacted
 }
 
@@ -256,11 +257,10 @@ func (l *partitionLog) remove() {
 func (l *partitionLog) append(now time.Duration, b *batch) {
 	l.spool.hold(b)
 	l.extend(now, b)
-	top := b.maxTime
-	if n := len(l.entries); n > 0 {
-		top = max(top, l.entries[n-1].maxTime)
+	if len(l.entries) == 0 || b.maxTime > l.maxTime {
+		l.maxTime = b.maxTime
 	}
-	l.entries = append(l.entries, logEntry{b, now, top})
+	l.entries = append(l.entries, logEntry{b, now, l.maxTime})
 	l.next = b.last + 1
 	l.epochs.begin(b.epoch, b.base)
 	l.updateProducer(b)
@@ -313,9 +313,11 @@ func (l *partitionLog) loseUnflushed(now time.Duration) {
 // find is the index of the first entry whose last offset is at least offset.
 func (l *partitionLog) find(offset int64) int {
 	// Who reads at the end, as replicas do, needs no search.
-	if n := len(l.entries); n == 0 || l.entries[n-1].b.last < offset {
+	n := len(l.entries)
+	switch {
+	case n == 0 || l.entries[n-1].b.last < offset:
 		return n
-	} else if n == 1 || l.entries[n-2].b.last < offset {
+	case l.entries[n-1].b.base <= offset:
 		return n - 1
 	}
 	return sort.Search(len(l.entries), func(i int) bool { return l.entries[i].b.last >= offset })
@@ -344,6 +346,9 @@ func (l *partitionLog) truncate(offset int64) {
 	}
 	clear(l.entries[i:])
 	l.entries = l.entries[:i]
+	if i > 0 {
+		l.maxTime = l.entries[i-1].maxTime
+	}
 	l.epochs.dropFrom(l.next)
 	l.flushed = min(l.flushed, l.next)
 	l.checkpoint = min(l.checkpoint, l.next)

@@ -16,18 +16,21 @@ import (
 
 // produceState is a produce request whose partitions are answered one by one.
 type produceState struct {
-	b       *broker
-	from    ClientConn
-	req     *kmsg.ProduceRequest
-	resp    *kmsg.ProduceResponse
-	left    int
-	reply   func(kmsg.Response)
-	waiting []produceWaiter // one a partition, two in a transaction; never grows beyond its room
-	sent    bool            // every partition has been looked at
-	timeout *timer
-	done    bool
+	b    *broker
+	from ClientConn
+	req  *kmsg.ProduceRequest
+	resp *kmsg.ProduceResponse
+	// partitions is how many there are in all, and left how many of them still wait.
+	partitions, left int
+	reply            func(kmsg.Response)
+	waiting          []produceWaiter // one a partition, two in a transaction; never grows beyond its room
+	sent             bool            // every partition has been looked at
+	timeout          *timer
+	done             bool
 	// unpack is how many bytes its batches may still unpack to.
 	unpack int64
+	// batches has room for the next of its batches, which lie together as their records do.
+	batches []batch
 	// kept are the bytes of those of its batches that are in logs or will be, and appended
 	// those batches.
 	kept     int
@@ -39,16 +42,28 @@ type produceState struct {
 // nobody is served.
 const unpackedTimes = 20
 
+// batchesTogether is how many batches of a request share a piece of memory at most, which is
+// held for as long as one of them is.
+const batchesTogether = 64
+
+// place is where the next batch may be made; it is given again unless it is taken.
+func (s *produceState) place() *batch {
+	n := len(s.batches)
+	if n == cap(s.batches) {
+		n, s.batches = 0, make([]batch, 0, min(batchesTogether, s.partitions))
+	}
+	return &s.batches[:n+1][n]
+}
+
+func (s *produceState) take() { s.batches = s.batches[:len(s.batches)+1] }
+
 // waits adds what an unfinished partition waits for: the transaction's coordinator, or an
 // offset.
 func (s *produceState) waits(r *replica, part *kmsg.ProduceResponseTopicPartition, offset int64) *produceWaiter {
 	part.ErrorCode = codePending
 	s.left++
 	if s.waiting == nil {
-		room := 0
-		for i := range s.req.Topics {
-			room += len(s.req.Topics[i].Partitions)
-		}
+		room := s.partitions
 		if s.req.TransactionID != nil {
 			room *= 2
 		}
@@ -68,13 +83,18 @@ func (s *produceState) settle() {
 
 func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(kmsg.Response)) {
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
-	came := 0
+	came, partitions := 0, 0
 	for i := range req.Topics {
+		partitions += len(req.Topics[i].Partitions)
 		for j := range req.Topics[i].Partitions {
 			came += len(req.Topics[i].Partitions[j].Records)
 		}
 	}
-	s := &produceState{resp: resp, b: b, from: from, req: req, reply: reply, unpack: max(codec.MaxUnpacked, unpackedTimes*int64(came))}
+	s := &produceState{
+		resp: resp, b: b, from: from, req: req, reply: reply, partitions: partitions,
+		unpack:   max(codec.MaxUnpacked, unpackedTimes*int64(came)),
+		appended: make([]*batch, 0, partitions),
+	}
 	badAcks := req.Acks != 0 && req.Acks != 1 && req.Acks != -1
 	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
 	for i := range req.Topics {
@@ -204,7 +224,8 @@ func (b *broker) produceTo(s *produceState, replicas []*replica, key partitionKe
 		fail(codeNotEnoughReplicas, "")
 		return
 	}
-	bt, err := parseBatch(records, r.settings.maxMessageBytes)
+	bt := s.place()
+	err := bt.parse(records, r.settings.maxMessageBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
 		fail(codeMessageTooLarge, "")
@@ -233,6 +254,7 @@ func (b *broker) produceTo(s *produceState, replicas []*replica, key partitionKe
 			return
 		}
 	}
+	s.take()
 	if !bt.transactional() {
 		b.appendProduced(s, r, bt, part)
 		return

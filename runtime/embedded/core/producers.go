@@ -70,6 +70,9 @@ func (l *partitionLog) updateProducer(b *batch) {
 	p.batches = append(p.batches, producerBatch{b.sequence, b.lastSequence(), b.base, b.last, b.maxTime})
 	if b.transactional() && p.txnFirst < 0 {
 		p.txnFirst = b.base
+		if l.txns == nil {
+			l.txns = &txnIndex{}
+		}
 		l.txns.begin(b.producerID, b.base)
 	}
 }
@@ -77,7 +80,7 @@ func (l *partitionLog) updateProducer(b *batch) {
 // rebuildProducers reads the states again from the log, after a truncation.
 func (l *partitionLog) rebuildProducers() {
 	l.producers = map[int64]*producerState{}
-	l.txns = txnIndex{}
+	l.txns = nil
 	for _, e := range l.entries {
 		l.updateProducer(e.b)
 	}

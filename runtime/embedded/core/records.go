@@ -118,7 +118,7 @@ func (r *replica) rules() recordRules {
 	return rules
 }
 
-// looksInside: the records are looked at one by one. Of plain ones without rules parseBatch
+// looksInside: the records are looked at one by one. Of plain ones without rules parse
 // has added up the lengths.
 func (b *batch) looksInside(rules recordRules) bool {
 	return b.codec() != codec.None || rules.keys || rules.times

@@ -39,7 +39,7 @@ type abortedTxn struct {
 	stable      int64
 }
 
-// txnIndex is a log's view of its transactions.
+// txnIndex is a log's view of its transactions. nil is one without any.
 type txnIndex struct {
 	open []openTxn // by first offset
 	// done keeps the transactions whose marker was not known to be below the high-water
@@ -74,6 +74,9 @@ func (x *txnIndex) end(producerID, marker int64, commit bool) {
 // stable is the last stable offset: everything below it is committed to the log and
 // belongs to no open transaction.
 func (x *txnIndex) stable(hw int64) int64 {
+	if x == nil {
+		return hw
+	}
 	x.prune(hw)
 	stable := hw
 	if len(x.open) > 0 {
@@ -87,6 +90,9 @@ func (x *txnIndex) stable(hw int64) int64 {
 
 // prune forgets transactions whose marker is below the high-water mark.
 func (x *txnIndex) prune(hw int64) {
+	if x == nil {
+		return
+	}
 	i := 0
 	for i < len(x.done) && x.done[i].last < hw {
 		i++
@@ -100,6 +106,9 @@ func (x *txnIndex) prune(hw int64) {
 // abortedIn lists the aborted transactions that a read from offset up to limit can meet.
 func (x *txnIndex) abortedIn(offset, limit int64) []kmsg.FetchResponseTopicPartitionAbortedTransaction {
 	out := []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+	if x == nil {
+		return out
+	}
 	i := sort.Search(len(x.aborted), func(i int) bool { return x.aborted[i].last >= offset })
 	for _, t := range x.aborted[i:] {
 		if t.first < limit {
@@ -116,6 +125,9 @@ func (x *txnIndex) abortedIn(offset, limit int64) []kmsg.FetchResponseTopicParti
 
 // dropBefore forgets what lies before the log start.
 func (x *txnIndex) dropBefore(start int64) {
+	if x == nil {
+		return
+	}
 	i := 0
 	for i < len(x.aborted) && x.aborted[i].last < start {
 		i++

@@ -381,3 +381,9 @@ func TestBornIsWhenItSettles(t *testing.T) {
 		t.Error("a config that Kafka does not have: got no error")
 	}
 }
+
+// parseBatch is parse for a batch by itself.
+func parseBatch(data []byte, maxBytes int) (*batch, error) {
+	b := new(batch)
+	return b, b.parse(data, maxBytes)
+}
