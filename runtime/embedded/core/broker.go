@@ -382,7 +382,9 @@ func (b *broker) metadataChanged(d *delta) {
 	}
 	if len(d.configs) > 0 {
 		for _, key := range sortedKeys(b.replicas) {
-			b.replicas[key].settings = b.topicSettings(key.topic)
+			r := b.replicas[key]
+			r.settings = b.topicSettings(key.topic)
+			r.isrChanged()
 		}
 	}
 	if d.brokers {

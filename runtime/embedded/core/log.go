@@ -52,16 +52,16 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type batch struct {
 	data          []byte
 	base, last    int64
-	epoch         int32
 	maxTime       int64
+	epoch         int32
+	holders       int32 // logs that hold it
 	producerID    int64
 	producerEpoch int16
+	attributes    int16
 	sequence      int32
 	count         int32
-	attributes    int16
 
-	stored  *stored // where the bytes are when data is nil
-	holders int     // logs that hold it
+	stored *stored // where the bytes are when data is nil
 	// horizon is when its tombstones may go; 0 before they were first met.
 	horizon time.Duration
 }

@@ -220,7 +220,7 @@ func (b *broker) produceTo(s *produceState, replicas []*replica, key partitionKe
 		fail(codeInvalidTopic, "")
 		return
 	}
-	if req.Acks == -1 && len(r.state.ISR) < r.effectiveMinISR() {
+	if req.Acks == -1 && r.underMin {
 		fail(codeNotEnoughReplicas, "")
 		return
 	}
@@ -392,7 +392,7 @@ func (b *broker) appendInternal(key partitionKey, bt *batch, within time.Duratio
 	case code != 0:
 		done(codeNotLeaderOrFollower)
 		return
-	case len(r.state.ISR) < r.effectiveMinISR():
+	case r.underMin:
 		done(codeNotEnoughReplicas)
 		return
 	case len(bt.data) > r.settings.maxMessageBytes:

@@ -29,6 +29,7 @@ type replica struct {
 	settings *topicSettings
 	epoch    int32 // leader epoch in force, -1 for none
 	leading  bool
+	underMin bool // as leader: fewer are in sync than min.insync.replicas
 
 	// As follower:
 	fetching bool // it is among the fetcher's partitions, and not paused
@@ -125,8 +126,10 @@ func (r *replica) maximalISR() []int32 {
 	return all
 }
 
-// isrChanged is called after each change of what maximalISR follows from.
+// isrChanged is called after each change of the in-sync replicas, of those asked for, and of
+// min.insync.replicas.
 func (r *replica) isrChanged() {
+	r.underMin = len(r.state.ISR) < r.effectiveMinISR()
 	isr := r.maximalISR()
 	for _, f := range r.remotes {
 		f.awaited = slices.Contains(isr, f.id)
@@ -296,7 +299,7 @@ func (r *replica) advance() {
 			hw = f.end
 		}
 	}
-	if hw <= r.hw || len(r.state.ISR) < r.effectiveMinISR() {
+	if hw <= r.hw || r.underMin {
 		return
 	}
 	r.hw = hw

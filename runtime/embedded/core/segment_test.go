@@ -442,7 +442,7 @@ func TestLogsAddUp(t *testing.T) {
 		}
 		resident := int64(0)
 		for b, n := range holders {
-			if b.holders != n {
+			if int(b.holders) != n {
 				t.Fatalf("step %d: a batch says that %d logs hold it, want %d", i, b.holders, n)
 			}
 			if b.data != nil {

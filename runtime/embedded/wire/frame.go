@@ -60,7 +60,8 @@ type frames struct {
 	// limit is asked for the largest frame once there is one.
 	limit func() int
 	// trust is the size of frames that are believed before they have come: a few times that
-	// of the largest of late, an eighth less with each that is smaller.
+	// of the largest of late, a little less with each that is smaller: sarama sends 200 bytes
+	// and 5 MB by turns. Beyond it a frame is copied as it grows.
 	trust int
 }
 
@@ -68,6 +69,7 @@ const (
 	leastTrust = 4 << 10
 	mostTrust  = 16 << 20
 	trustTimes = 4
+	trustFades = 64 // trust becomes less by this part of it
 )
 
 func (f *frames) next() ([]byte, error) {
@@ -97,7 +99,7 @@ func (f *frames) next() ([]byte, error) {
 			return nil, err
 		}
 		if read == size {
-			f.trust = min(max(f.trust-f.trust/8, trustTimes*size), mostTrust)
+			f.trust = min(max(f.trust-f.trust/trustFades, trustTimes*size), mostTrust)
 			return buf, nil
 		}
 		grown := make([]byte, min(size, 2*len(buf)))
@@ -276,7 +278,11 @@ func encode(dst []byte, req request, resp kmsg.Response) []byte {
 	if resp.IsFlexible() && resp.Key() != keyAPIVersions {
 		dst = append(dst, 0)
 	}
-	dst = resp.AppendTo(dst)
+	if p, ok := resp.(*kmsg.ProduceResponse); ok {
+		dst = appendProduce(dst, p)
+	} else {
+		dst = resp.AppendTo(dst)
+	}
 	binary.BigEndian.PutUint32(dst[start:], uint32(len(dst)-start-4))
 	return dst
 }
