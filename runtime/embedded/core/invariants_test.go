@@ -84,6 +84,9 @@ func (c *chaos) watch() {
 			if r.HighWatermark > r.LogEnd || r.LogStart > r.HighWatermark {
 				c.breaks("broker %d partition %d: log %d to %d, high-water mark %d", id, r.Partition, r.LogStart, r.LogEnd, r.HighWatermark)
 			}
+			if wrong := n.broker.replicas[partitionKey{r.Topic, r.Partition}].noted(); wrong != "" {
+				c.breaks("broker %d partition %d: %s", id, r.Partition, wrong)
+			}
 			if r.Leader && !c.unclean {
 				c.watchISR(n, r)
 			}
