@@ -201,6 +201,9 @@ func (f *fetcher) loop() {
 		}
 		f.session = a.session
 		for i := range a.partitions {
+			a.partitions[i].of.lookAhead()
+		}
+		for i := range a.partitions {
 			f.take(&a.partitions[i])
 		}
 		f.endIfIdle()

@@ -103,6 +103,11 @@ func (b *broker) produce(from ClientConn, req *kmsg.ProduceRequest, reply func(k
 		replicas := b.byTopic[t.Topic]
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
+			if r := replicaOf(replicas, t.Partitions[j].Partition); r != nil {
+				r.lookAhead()
+			}
+		}
+		for j := range t.Partitions {
 			rp := &rt.Partitions[j]
 			*rp = kmsg.NewProduceResponseTopicPartition()
 			rp.Partition = t.Partitions[j].Partition
