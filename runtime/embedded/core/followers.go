@@ -178,8 +178,8 @@ func (b *broker) judgeFetch(s *followerSession, p *replicaFetchPartition) (repli
 	return replicaFetchNews{}, false
 }
 
-// collect reads the news of a session into an answer. What has left the session since is not
-// queued any more; nor is it twice in the list then what has come back.
+// collect reads the news of a session into an answer. Entries of what has left the session
+// since are passed over, and so is the second one of what has left and come back.
 func (b *broker) collect(s *followerSession, answer *replicaFetchAnswer) {
 	room := b.n.cfg.replicaFetchResponse
 	news := s.news

@@ -55,6 +55,7 @@ func (s *produceState) place() *batch {
 	return &s.batches[:n+1][n]
 }
 
+// take keeps the batch that was made in place.
 func (s *produceState) take() { s.batches = s.batches[:len(s.batches)+1] }
 
 // waits adds what an unfinished partition waits for: the transaction's coordinator, or an
