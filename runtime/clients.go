@@ -44,7 +44,7 @@ type ProducerSpec struct {
 type ConsumerSpec struct {
 	Env
 	Consumer  plan.Consumer
-	Index     int // of Consumer in the plan
+	Index     int          // of Consumer in the plan
 	Topics    []plan.Topic // of Consumer.Topics, in their order
 	Member    int
 	Bootstrap []string
