@@ -286,6 +286,7 @@ type User struct {
 	Name     string `json:"name"`
 	Cluster  string `json:"cluster"`
 	Password string `json:"password"`
+	Rights   []ACL  `json:"rights,omitempty"` // held before the clients start
 }
 
 // Alarm is raised when its claim has been broken for Lasting and cleared when
