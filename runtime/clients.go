@@ -22,6 +22,10 @@ type Env struct {
 	// Operators are the super users of clusters with authentication, by
 	// cluster, as whom the control side and mirrors act.
 	Operators map[string]Login
+	// Denied, when set, is told each answer of a broker that refuses a member
+	// for want of rights, or because it is not who it says; text is Kafka's own.
+	// It must not block. What it was told before, it leaves out by itself.
+	Denied func(client string, member int, cluster, text string)
 }
 
 // ProducerSpec is one member of a producer.
