@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
 
@@ -107,6 +108,10 @@ func (c *checker) subject(t *plan.Term) bool {
 		if ok = c.clusters[r.Name] != nil; !ok {
 			unknown(c, t.Pos, t.Measure, "cluster", r.Name, c.clusters)
 		}
+	case plan.RefMirror:
+		if ok = c.mirrors[r.Name] != nil; !ok {
+			unknown(c, t.Pos, t.Measure, "mirror", r.Name, c.mirrors)
+		}
 	case plan.RefAlarm:
 		if ok = c.alarms[r.Name]; !ok {
 			unknown(c, t.Pos, t.Measure, "alarm", r.Name, c.alarms)
@@ -127,6 +132,14 @@ func (c *checker) checkTerm(t *plan.Term, s sense) {
 	c.checkKeys(t)
 	if t.Subject.Kind == plan.RefEvent {
 		c.checkEventMeasure(t)
+	}
+	if t.Measure == "identical" && !slices.Contains(plan.Aspects(), t.Aspect) {
+		hint := ""
+		if near, ok := spell.Nearest(t.Aspect, plan.Aspects()); ok {
+			hint = "did you mean " + near + "?"
+		}
+		c.errorf(t.Pos, hint, "identical: for parameter aspect: got %q, want %s", t.Aspect, spell.List(plan.Aspects()))
+		return
 	}
 	r, ok := c.resolveWindows(t, m)
 	if !ok || t.Bound == nil {
@@ -180,6 +193,8 @@ func (c *checker) checkLive(t *plan.Term, word string) {
 		}
 	case plan.RefEvent:
 		late = t.Measure == "recovered"
+	case plan.RefMirror:
+		late = t.Measure != "delay"
 	}
 	if late {
 		c.errorf(t.Pos, "", "%s: %s is known only after the run", word, t.Measure)
@@ -237,6 +252,10 @@ const recovery = 5 * second
 
 func (c *checker) checkEventMeasure(t *plan.Term) {
 	ev := c.events[t.Subject.Name]
+	if t.Measure == "exit_code" && !ev.does(func(v plan.Verb) bool { return v == plan.Tool }) {
+		c.errorf(t.Pos, `at("30s", tool("kafka-topics", "--describe"))`, "exit_code: %s runs no tool", ev.name())
+		return
+	}
 	if t.Measure != "recovered" {
 		return
 	}
@@ -293,6 +312,8 @@ func (c *checker) limitsOf(t *plan.Term, m plan.Measure, r reach) limits {
 			l.ceiling, l.why = 1, "it is a share, 0 to 1"
 		case "rate", "sending":
 			c.rateLimit(&l, t, r, []*clientState{c.producers[t.Subject.Name]})
+		case "denied":
+			deniedLimit(&l, c.producers[t.Subject.Name])
 		}
 	case plan.RefConsumer:
 		c.consumerLimits(&l, t, r)
@@ -338,6 +359,12 @@ func (c *checker) partitionLimits(l *limits, s *topicState, r reach) {
 func (c *checker) consumerLimits(l *limits, t *plan.Term, r reach) {
 	s := c.consumers[t.Subject.Name]
 	switch t.Measure {
+	case "denied":
+		deniedLimit(l, s)
+	case "dropped", "state_size":
+		if s.consumer.Dedup == nil {
+			l.ceiling, l.why, l.hint = 0, s.name+" has no dedup", "consumer(…, dedup = id_set())"
+		}
 	case "rate":
 		var from []*clientState
 		for i := range c.p.Producers {
@@ -366,6 +393,13 @@ func (c *checker) consumerLimits(l *limits, t *plan.Term, r reach) {
 		if idle := s.now() - s.partitions(); idle > 0 {
 			l.floor, l.why = float64(idle), s.name+" has "+plural(s.now(), "member")+" for "+plural(s.partitions(), "partition")
 		}
+	}
+}
+
+// deniedLimit: where nobody has to say who he is, nobody is denied.
+func deniedLimit(l *limits, s *clientState) {
+	if at := s.cluster(); at != nil && at.c.Auth == "" {
+		l.ceiling, l.why, l.hint = 0, at.c.Name+" has no users", "alice = user("+at.c.Name+")"
 	}
 }
 
