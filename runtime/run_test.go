@@ -642,6 +642,44 @@ func TestUpRunsMirrorsAndUsers(t *testing.T) {
 	}
 }
 
+// TestRunsSideBySide: the cells of a sweep share a process and nothing else.
+func TestRunsSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4
+		done := make(chan outcome)
+		for i := range n {
+			f := newFake()
+			o := f.options(t)
+			go func() {
+				p := twin(event("a", at(3), failOver("shop")), event("b", at(float64(5+i)), plan.Action{Verb: plan.Kill, Targets: refs(broker(2)), UndoAfter: after(2)}))
+				res, err := Run(t.Context(), p, o)
+				out := outcome{res: res, err: err}
+				if err == nil {
+					out.rec, out.err = record.Open(res.Folder)
+				}
+				done <- out
+			}()
+		}
+		ids := make(map[uint64]bool)
+		kills := make(map[string]bool)
+		for range n {
+			out := <-done
+			if out.err != nil {
+				t.Fatal(out.err)
+			}
+			ids[out.rec.Info.ID] = true
+			got := out.journal(record.KindUndone)
+			if len(got) != 1 {
+				t.Fatalf("got %v undone, want the one kill of this run", got)
+			}
+			kills[got[0]] = true
+		}
+		if len(ids) != n || len(kills) != n {
+			t.Errorf("got ids %v and %v, want %d of each", ids, kills, n)
+		}
+	})
+}
+
 // TestFullDisk writes evidence to a device that is always full: the run ends
 // with that error, healed, and its journal can be read.
 func TestFullDisk(t *testing.T) {
