@@ -82,6 +82,17 @@ func TestMirrors(t *testing.T) {
 				b.expect(on(plan.RefMirror, "copy", "identical"), func(t *plan.Term) { t.Aspect = "order" }, bound(plan.Equals, 1))
 				b.expect(on(plan.RefMirror, "copy", "missing"), bound(plan.None, 0))
 			}},
+		{"positions that nobody writes",
+			func(b *builder) {
+				west(b)
+				b.p.Mirrors[0].SyncOffsetsEvery = 0
+				b.expect(on(plan.RefMirror, "copy", "identical"), func(t *plan.Term) { t.Aspect = "groups" }, bound(plan.Equals, 1))
+			},
+			[]string{"claim-1: warning: identical: mirror copy syncs no positions, so those of billing are not at west"},
+			func(b *builder) {
+				west(b)
+				b.expect(on(plan.RefMirror, "copy", "identical"), func(t *plan.Term) { t.Aspect = "groups" }, bound(plan.Equals, 1))
+			}},
 		{"no such mirror",
 			func(b *builder) {
 				west(b)

@@ -141,6 +141,9 @@ func (c *checker) checkTerm(t *plan.Term, s sense) {
 		c.errorf(t.Pos, hint, "identical: for parameter aspect: got %q, want %s", t.Aspect, spell.List(plan.Aspects()))
 		return
 	}
+	if t.Measure == "identical" && s == holds {
+		c.checkIdentical(t)
+	}
 	r, ok := c.resolveWindows(t, m)
 	if !ok || t.Bound == nil {
 		return
@@ -221,6 +224,22 @@ func (c *checker) checkAcknowledged(t *plan.Term) bool {
 		}
 	}
 	return true
+}
+
+// checkIdentical warns of positions that are claimed to be alike and that no
+// mirror writes.
+func (c *checker) checkIdentical(t *plan.Term) {
+	m := c.mirrors[t.Subject.Name]
+	if t.Aspect != "groups" || t.Bound == nil || t.Bound.Value != 1 || m.m.SyncOffsetsEvery > 0 {
+		return
+	}
+	for i := range c.p.Consumers {
+		x := &c.p.Consumers[i]
+		if x.Commit != "none" && slices.ContainsFunc(x.Topics, m.holds) {
+			c.warnf(t.Pos, `mirror(…, sync_offsets_every = "5s")`, "identical: mirror %s syncs no positions, so those of %s are not at %s", t.Subject.Name, x.Name, m.m.To)
+			return
+		}
+	}
 }
 
 // checkKeys: an order by key needs keys.
@@ -408,7 +427,7 @@ func deniedLimit(l *limits, s *clientState) {
 func (c *checker) firstFault() plan.Duration {
 	first := c.run
 	for _, ev := range c.order {
-		if !ev.does(func(v plan.Verb) bool { return v != plan.Note && v != plan.SetRate && v != plan.Send }) {
+		if !ev.does(func(v plan.Verb) bool { return v != plan.Note && v != plan.SetRate && v != plan.Send && v != plan.Tool }) {
 			continue
 		}
 		if ev.uncertain {
