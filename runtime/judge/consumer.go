@@ -145,9 +145,7 @@ func (c *collector) moves(x *consumer, topic, partition int32, pos int64, t time
 		x.at(topic, partition).pos = pos
 		return
 	}
-	for x.turned < len(x.switches) && x.switches[x.turned].at <= t {
-		c.turn(x)
-	}
+	c.turnBy(x, t)
 	root := int32(c.root[topic])
 	if x.moves {
 		// The lane has other topics too, in which something may wait.
@@ -345,9 +343,7 @@ func (x *consumer) finish(c *collector, end time.Duration) {
 	if !x.want.stall {
 		return
 	}
-	for x.turned < len(x.switches) && x.switches[x.turned].at <= end {
-		c.turn(x)
-	}
+	c.turnBy(x, end)
 	for root := range x.lanes {
 		for i := range x.lanes[root] {
 			if x.lanes[root][i].open > 0 {

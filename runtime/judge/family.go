@@ -250,6 +250,13 @@ func (c *collector) settle(x *consumer, topic, partition int32, r *reading, t ti
 	x.waiting++
 }
 
+// turnBy lets a group make the switches that it has made by t.
+func (c *collector) turnBy(x *consumer, t time.Duration) {
+	for x.want.stall && x.turned < len(x.switches) && x.switches[x.turned].at <= t {
+		c.turn(x)
+	}
+}
+
 // turn lets a group go on in other topics at the moment of its next switch.
 func (c *collector) turn(x *consumer) {
 	s := x.switches[x.turned]

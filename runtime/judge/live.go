@@ -71,7 +71,9 @@ func NewLive(p *plan.Plan, w *record.Writer) (*Live, error) {
 			return nil, fmt.Errorf("judge: %s.%s: known only when the run has ended", t.Subject.Name, t.Measure)
 		}
 	}
-	return &Live{w: w, follower: w.Follow(), j: j}, nil
+	l := &Live{w: w, follower: w.Follow(), j: j}
+	c.reason = l.follower.Reason
+	return l, nil
 }
 
 // Holds tells whether a claim holds at now; known is false while there is
@@ -102,6 +104,9 @@ func (l *Live) Judge(e *plan.Expr, now time.Duration) (Outcome, string) {
 	j.frame.end = now
 	for _, p := range j.producers {
 		j.dueBy(p, now)
+	}
+	for _, x := range j.consumers {
+		j.turnBy(x, now)
 	}
 	r := j.combine(e)
 	return r.outcome, r.measured

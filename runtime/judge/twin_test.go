@@ -21,10 +21,15 @@ type twin struct {
 	events []record.Event // more
 	sample func(*record.Sample)
 	more   func(*record.Writer)
+	then   []moment         // in order of time with the rest
 	gone   []string         // topics that are not audited
 	start  map[string]int64 // log starts
 	stays  bool             // nobody fails over
-	logs   map[string]map[int32]int64
+}
+
+type moment struct {
+	at time.Duration
+	do func(*record.Writer)
 }
 
 // fate is what becomes of one record. Times below 0: never.
@@ -209,6 +214,9 @@ func (x *twin) write(w *record.Writer) {
 				w.Sample(s)
 			}
 		})
+	}
+	for _, m := range x.then {
+		add(m.at, 5, func() { m.do(w) })
 	}
 	shop.Due(0, 0, 100, 2)
 	slices.SortStableFunc(steps, func(a, b step) int {
