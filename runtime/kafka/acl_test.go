@@ -192,3 +192,34 @@ func TestMirrorRights(t *testing.T) {
 		t.Errorf("rights at the target: got %q, %v, want %q", got, err, want)
 	}
 }
+
+// The inspector of a cluster with authentication logs in as the operator; whoever
+// says nothing gets no answer.
+func TestInspectLogin(t *testing.T) {
+	for _, auth := range []string{"plain", "scram-sha-256", "scram-sha-512"} {
+		t.Run(auth, func(t *testing.T) {
+			b := guarded(t, scenario(), auth)
+			i := b.inspector()
+			if _, err := i.Inspect(b.ctx, "kafka"); err == nil {
+				t.Error("without a login: got no error")
+			}
+			i = b.inspector()
+			i.Login = func(cluster string, controller bool) runtime.Login {
+				if controller {
+					t.Error("asked for a controller's login, and there is no controllers' listener")
+				}
+				return b.control.Operators[cluster]
+			}
+			b.agree(i, "with a login", nil)
+			wrong := b.inspector()
+			wrong.Login = func(cluster string, _ bool) runtime.Login {
+				l := b.control.Operators[cluster]
+				l.Password = "guess"
+				return l
+			}
+			if _, err := wrong.Inspect(b.ctx, "kafka"); err == nil || !strings.Contains(err.Error(), "login of boss: ") {
+				t.Errorf("with another password: got %v", err)
+			}
+		})
+	}
+}

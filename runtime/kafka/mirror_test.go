@@ -33,6 +33,11 @@ func mirrorScenario() *plan.Plan {
 
 func (b *bed) mirrorSpec() runtime.MirrorSpec {
 	b.t.Helper()
+	return mirrorSpecOf(b.t, b)
+}
+
+func mirrorSpecOf(t testing.TB, b *bed) runtime.MirrorSpec {
+	t.Helper()
 	m := b.plan.Mirrors[0]
 	s := runtime.MirrorSpec{Env: b.env(), Mirror: m, Place: runtime.Place{Client: m.Name, Member: 1, Site: m.Site}}
 	for _, t := range m.Topics {
@@ -45,7 +50,7 @@ func (b *bed) mirrorSpec() runtime.MirrorSpec {
 	}{{m.From, &s.From}, {m.To, &s.To}} {
 		addrs, err := b.world.Bootstrap(x.cluster, s.Place)
 		if err != nil {
-			b.t.Fatal(err)
+			t.Fatal(err)
 		}
 		*x.to = addrs
 	}
@@ -83,24 +88,36 @@ func (b *bed) connected(cluster, topic string) *cluster {
 	return k
 }
 
-// put writes records to a partition, by Kafka's names, in one batch.
-func (b *bed) put(cluster, topic string, partition int32, records ...logRecord) int64 {
+// put writes records to a partition, by Kafka's names.
+func (b *bed) put(cluster, topic string, partition int32, records ...logRecord) {
 	b.t.Helper()
-	k := b.connected(cluster, topic)
+	if err := b.write(cluster, topic, partition, records); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bed) write(cluster, topic string, partition int32, records []logRecord) error {
+	k, err := b.control.connect(b.ctx, cluster, topic)
+	if err != nil {
+		return err
+	}
 	defer k.close(true)
 	set := b.control.settings(cluster)
 	d := set.dialer()
 	c := newClient(k, set.sarama(controlID, d), d)
 	defer c.end(true)
 	w := batchWriter{client: c, set: set, topic: topic, partition: partition, producer: -1}
-	at, err := w.write(records)
-	if err != nil {
-		b.t.Fatal(err)
+	for len(records) > 0 {
+		n := min(len(records), 5000)
+		if _, err := w.write(records[:n]); err != nil {
+			return err
+		}
+		records = records[n:]
 	}
-	return at
+	return nil
 }
 
-// log reads a partition up to an offset.
+// read gives a partition up to an offset.
 func (b *bed) read(cluster, topic string, partition int32, end int64) []logRecord {
 	b.t.Helper()
 	k := b.connected(cluster, topic)
