@@ -53,11 +53,11 @@ func Lookup(name string) (Tool, bool) {
 // Table gives all tools, sorted by name.
 func Table() []Tool { return tools() }
 
-// Names gives the usual names of all tools that still run, sorted.
+// Names gives the usual names of all tools that run on Kafka 3.9 or 4, sorted.
 func Names() []string {
 	var names []string
 	for _, t := range tools() {
-		if t.Gone == "" && !t.Script {
+		if !t.Script && (t.Class3 != "" || t.Class4 != "") {
 			names = append(names, t.Name)
 		}
 	}

@@ -99,7 +99,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s on %q: got %q, %q, want %q, %q", tt.name, tt.version, got, hint, tt.want, tt.hint)
 		}
 	}
-	if slices.Contains(kafkatools.Names(), "kafka-server-start") || !slices.Contains(kafkatools.Names(), "kafka-topics") {
+	if slices.Contains(kafkatools.Names(), "kafka-server-start") || slices.Contains(kafkatools.Names(), "kafka-consumer-offset-checker") || !slices.Contains(kafkatools.Names(), "kafka-mirror-maker") || !slices.Contains(kafkatools.Names(), "kafka-topics") {
 		t.Errorf("got the names %v, want those that tool can run", kafkatools.Names())
 	}
 }
