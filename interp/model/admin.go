@@ -50,6 +50,21 @@ func (c *checker) resetOffsets(a *plan.Action, now plan.Duration) {
 	}
 }
 
+// checkStopped reports a reset of unknown time of a group that nothing ever stops.
+func (c *checker) checkStopped(a *plan.Action) {
+	if !c.checkReset(a) {
+		return
+	}
+	for _, r := range a.Targets {
+		s := c.consumers[r.Name]
+		stops := func(a *plan.Action) bool { return a.Verb == plan.Crash || a.Verb == plan.Scale && a.Members == 0 }
+		if !c.ever(s, stops) {
+			c.actErr(a, "stop it before: scale("+s.name+", members = 0)", "nothing ever stops %s, and Kafka moves only a group without members", s.name)
+			return
+		}
+	}
+}
+
 // checkReset reports whether positions of partitions can be meant.
 func (c *checker) checkReset(a *plan.Action) bool {
 	for _, r := range a.Targets {
