@@ -175,7 +175,7 @@ func (c *checker) checkTool(a *plan.Action) {
 		})
 		if t.Endless && !limited {
 			hint := ""
-			if strings.HasPrefix(a.Tool, "kafka-console-") || a.Tool == "kafka-verifiable-consumer" {
+			if strings.HasPrefix(a.Tool, "kafka-console-") || strings.HasPrefix(a.Tool, "kafka-verifiable-") {
 				hint = `say how much: "--max-messages", 10`
 			}
 			c.actWarn(a, hint, "%s goes on until it is ended, which the engine does after a while", a.Tool)
