@@ -255,3 +255,78 @@ func TestWrongPassword(t *testing.T) {
 		})
 	}
 }
+
+// A transactional producer without a right to its transactional id is ready too;
+// its records fail until it has the right.
+func TestDeniedTransactions(t *testing.T) {
+	p := withUser("plain")
+	p.Producers[0].Transaction, p.Producers[0].Idempotent = 20, true
+	g := startGuarded(t, p)
+	g.allow("topic", "orders", "Write")
+	shop := g.shop(g.login)
+	shop.Begin(g.clock.Now(), pace)
+	g.sleep(3 * time.Second)
+	if s := g.seen(); len(s.acked) > 0 {
+		t.Errorf("acknowledged without the right: got %d", len(s.acked))
+	}
+	g.allow("transactional_id", "shop-1", "Write", "Describe")
+	g.acknowledged(400)
+	g.stop(shop)
+	s := g.seen()
+	denied := 0
+	for _, why := range s.failed {
+		if record.Denied(why) {
+			denied++
+		}
+	}
+	if denied < 300 || denied != len(s.failed) || len(s.unknown) > 0 || len(s.acked)+denied != s.accepted {
+		t.Errorf("of %d: got %d acknowledged, %d failed, %d of them denied, %d unknown, want all one or the other", s.accepted, len(s.acked), len(s.failed), denied, len(s.unknown))
+	}
+	if !g.answers.has("shop-1 at kafka:", "error 53:") {
+		t.Errorf("refusals: got %v, want error 53", g.answers.told)
+	}
+}
+
+// Rights that are taken away in the middle are missed at once, and members go on
+// by themselves when they have them again.
+func TestRightsTakenAway(t *testing.T) {
+	p := withUser("scram-sha-256")
+	p.Producers[0].Idempotent = true
+	g := startGuarded(t, p)
+	g.allow("topic", "orders", "Write", "Read")
+	g.allow("group", "billing", "Read")
+	m, shop := g.billing(g.login), g.shop(g.login)
+	shop.Begin(g.clock.Now(), pace)
+	g.acknowledged(300)
+	change := func(verb plan.Verb, resource, name, op string) {
+		t.Helper()
+		proof, err := g.control.Do(g.ctx, "kafka", plan.Action{Verb: verb, Targets: []plan.Ref{{Kind: plan.RefUser, Name: "ann"}},
+			ACL: &plan.ACL{Operation: op, Resource: resource, Name: name, Host: "*"}})
+		if err != nil || !proof.OK {
+			t.Fatalf("%s %s: got %+v, %v", verb, op, proof, err)
+		}
+	}
+	change(plan.Revoke, "topic", "orders", "Write")
+	change(plan.Revoke, "group", "billing", "Read")
+	g.await(20*time.Second, "records denied", func(s seen) bool { return len(s.failed) > 100 })
+	for from := g.clock.Now(); !g.answers.has("billing-1 at kafka:", "error 30:"); g.sleep(100 * time.Millisecond) {
+		if g.clock.Now()-from > 30*time.Second+g.slack() {
+			t.Fatalf("refusals: got %v, want error 30 for billing-1", g.answers.told)
+		}
+	}
+	change(plan.Allow, "topic", "orders", "Write")
+	change(plan.Allow, "group", "billing", "Read")
+	g.acknowledged(300)
+	g.stop(shop)
+	s := g.await(30*time.Second, "all delivered", func(s seen) bool { return len(s.delivered) == len(s.acked) })
+	g.stop(m)
+	for k, why := range s.failed {
+		if !record.Denied(why) {
+			t.Errorf("record %v: failed with %q, want a refusal", k, why)
+			break
+		}
+	}
+	if len(s.acked)+len(s.failed)+len(s.unknown) != s.accepted {
+		t.Errorf("fates: got %d, %d and %d of %d", len(s.acked), len(s.failed), len(s.unknown), s.accepted)
+	}
+}
