@@ -392,7 +392,7 @@ func TestConsumerFinishes(t *testing.T) {
 		t.Run(commit, func(t *testing.T) {
 			p := twoClusters()
 			p.Consumers[0].Commit = commit
-			p.Consumers[0].Work = plan.Duration(5 * time.Millisecond) // two members take 400 a second
+			p.Consumers[0].Work = plan.Duration(5 * time.Millisecond)      // two members take 400 a second
 			p.Consumers[0].SessionTimeout = plan.Duration(5 * time.Minute) // no member is to lose its claims for want of machine
 			b := start(t, p, 10)
 			members := b.consumers(2)
