@@ -166,6 +166,9 @@ func (x *twin) write(w *record.Writer) {
 				r.offset[r.topic] = append1(r.topic, !r.lost)
 				shop.On(r.topic).Acked(r.seq, r.part, r.offset[r.topic], r.ack)
 			})
+			if r.topic == copied { // under identity naming: the observer sees it too
+				add(r.ack, 2, func() { mirror.Delivered(copied, r.part, r.offset[copied], id, r.ack) })
+			}
 		}
 		if r.again != "" {
 			add(r.ack+sec, 1, func() {
@@ -393,6 +396,7 @@ func twinCases() []twinCase {
 		{"missing, past the position at the target", billing("pending").none(), just(never, 1998, 1999), Broken, "2 of 2 000"},
 		{"missing, past the position at the target", billing("undelivered").none(), just(never, 1998, 1999), Held, ""},
 		{"missing, skipped in the copy", billing("undelivered").none(), just(never, 700), Broken, "1 of 2 000"},
+		{"missing, left at the source and skipped in the copy", billing("undelivered").none(), just(never, 996), Broken, "1 of 2 000"},
 		{"missing, past the position in the copy", billing("pending").none(), just(never, 999), Broken, "1 of 2 000"},
 		{"missing, not copied", billing("pending").none(), just(func(r *fate) { r.delivered, r.copied = nil, -1 }, 999), Broken, "1 of 2 000"},
 		{"missing, deleted as asked", billing("missing").none(), func(x *twin) {
