@@ -5,6 +5,7 @@ package embedded_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ const runLimit = 90 * time.Second
 
 // outcome is a run and its verdict.
 type outcome struct {
+	folder  string
 	err     error
 	rec     *record.Recording
 	verdict *judge.Verdict
@@ -33,6 +35,7 @@ type outcome struct {
 // carryOut runs a scenario and judges it.
 func carryOut(t *testing.T, source, folder string) (out outcome) {
 	t.Helper()
+	out.folder = folder
 	p, err := interp.Load("scenario.star", interp.Options{FS: fstest.MapFS{"scenario.star": {Data: []byte(source)}}})
 	if err != nil {
 		t.Error(err)
@@ -76,9 +79,12 @@ func (o outcome) passes(t *testing.T) {
 		t.Logf("%s %s: %s", c.Outcome, c.Text, c.Measured)
 	}
 	for _, e := range o.rec.Events {
-		if e.Error != "" {
+		if e.Error != "" || e.Kind == record.KindDrainLimit {
 			t.Logf("%s %s %s: %s", e.At, e.Kind, e.What, e.Error)
 		}
+	}
+	if b, err := os.ReadFile(filepath.Join(o.folder, record.DirLogs, "clients.log")); err == nil {
+		t.Logf("%s", b)
 	}
 }
 
