@@ -43,7 +43,7 @@ func carryOut(t *testing.T, source, folder string) (out outcome) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
-	_, out.err = runtime.Run(ctx, p, runtime.Options{Engine: embedded.Engine{}, Connect: kafka.Connect, Speed: 10, Folder: folder})
+	_, out.err = runtime.Run(ctx, p, runtime.Options{Engine: embedded.Engine{}, Connect: kafka.Connect, Speed: 4, Folder: folder})
 	if out.rec, err = record.Open(folder); err == nil {
 		out.verdict, err = judge.Judge(out.rec.Plan, out.rec)
 	}
