@@ -287,6 +287,18 @@ func TestFailOver(t *testing.T) {
 			},
 		},
 		{
+			name: "one that is on its way can be crashed",
+			set:  func(f *fake) { f.redirectDelay = 5 * time.Second },
+			events: []plan.Event{event("a", at(3), failOver("shop")), event("b", at(4), plan.Action{
+				Verb: plan.Crash, Targets: refs(ref(plan.RefMember, "shop", 2)), UndoAfter: after(1),
+			})},
+			want: []string{
+				"3s fired a → shop", "8s effect a → shop", "8s complete a",
+				"4s fired b → shop-2", "4s effect b → shop-2", "5s undoing b → shop-2", "5s undone b → shop-2",
+			},
+			order: []string{"crash shop-2", "start shop-2"},
+		},
+		{
 			name:   "a mirror that lacks the topic",
 			change: func(p *plan.Plan) { p.Mirrors[0].Topics = nil; p.Topics = p.Topics[:1]; p.Consumers = p.Consumers[:1] },
 			events: []plan.Event{event("a", at(3), failOver("shop"))},

@@ -92,7 +92,7 @@ const mirrored = `
 scenario(run_for = "30s", warmup = "2s", drain = "60s")
 dc1 = site()
 dc2 = site()
-east = cluster(brokers = 3, site = dc1, auth = "scram-sha-256")
+east = cluster(brokers = 3, site = dc1, auth = "plain")
 west = cluster(brokers = 1, site = dc2)
 orders = topic(east, partitions = 3, replicas = 3, min_insync = 2)
 ann = user(east, produces = orders)
