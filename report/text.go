@@ -168,7 +168,10 @@ func timelineOf(x judge.Row) timelineRow {
 	} else if x.Error != "" {
 		r.proof = "not proved: " + x.Error
 	}
-	if x.Planned != nil {
+	if x.File != "" && !strings.HasPrefix(x.Proof, "exit code 0") {
+		r.proof += ", all of it in " + x.File
+	}
+	if x.Planned != nil && x.At >= 0 { // what is due at 0 may be done before the clients start, and is then not early
 		r.took = fmt.Sprintf("%+d ms", (x.At-*x.Planned).Std().Round(time.Millisecond)/time.Millisecond)
 	}
 	return r
@@ -304,6 +307,8 @@ func undoing(event string) string {
 		word = "restart"
 	case plan.Configure:
 		word, resolved = "revert "+verb, false
+	case plan.Reroute:
+		word, resolved = "end of reroute", false
 	case plan.Netsplit, plan.Slow, plan.Lose, plan.Throttle:
 		word, resolved = "heal "+verb, false
 	}

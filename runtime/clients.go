@@ -19,6 +19,13 @@ type Env struct {
 	Speed float64 // every duration is divided by it, every rate multiplied
 	Clock Clock
 	Log   func(string) // warnings of the client library, for logs/; never nil
+	// Operators are the super users of clusters with authentication, by
+	// cluster, as whom the control side and mirrors act.
+	Operators map[string]Login
+	// Denied, when set, is told each answer of a broker that refuses a member
+	// for want of rights, or because it is not who it says; text is Kafka's own.
+	// It must not block. What it was told before, it leaves out by itself.
+	Denied func(client string, member int, cluster, text string)
 }
 
 // ProducerSpec is one member of a producer.
@@ -30,6 +37,7 @@ type ProducerSpec struct {
 	Member    int      // 1…
 	Members   int      // how many there are when it starts; its share of the rate is Rate/Members
 	Bootstrap []string // as dialled from the member's place
+	Login     Login
 	// Until ends the schedule by itself: nothing is due from that scenario time
 	// on, however late the machine gets round to SetRate(0); 0: never.
 	Until time.Duration
@@ -40,9 +48,11 @@ type ProducerSpec struct {
 type ConsumerSpec struct {
 	Env
 	Consumer  plan.Consumer
-	Index     int // of Consumer in the plan
+	Index     int          // of Consumer in the plan
+	Topics    []plan.Topic // of Consumer.Topics, in their order
 	Member    int
 	Bootstrap []string
+	Login     Login
 	Log       *record.ConsumerLog
 }
 
@@ -75,17 +85,72 @@ type Producer interface {
 	SetRate(share float64)
 }
 
+// Redirecter is the power of a Member to go on at another cluster: fail_over
+// and fail_back.
+type Redirecter interface {
+	// Redirect returns once the member is ready there, as Load does. What a
+	// producer has not had acknowledged it sends again, to the new topic. A
+	// consumer joins the group of the same name there and goes on from that
+	// group's committed offsets, and where there are none from Consumer.Start.
+	// On error the member keeps trying, as a client does.
+	Redirect(ctx context.Context, to Destination) error
+}
+
+// Destination is where a member goes on.
+type Destination struct {
+	Bootstrap []string
+	Login     Login
+	Topics    []plan.Topic // a producer's one, or all that a consumer reads
+	// Finish lets a consumer first read what stands in its present topics, as
+	// far as they went when Redirect was called, and commit it, together with its
+	// group. What it cannot read in three quarters of the time that ctx leaves, it
+	// leaves; the rest of the time is for becoming ready elsewhere.
+	Finish bool
+}
+
+// Comparer is the power to read a mirror's both sides.
+type Comparer interface {
+	// Compare says for each of plan.Aspects whether copy and source are alike,
+	// up to the ends of the logs (by plan topic, partition). Groups are those
+	// that read the source.
+	Compare(ctx context.Context, s MirrorSpec, ends map[string]map[int32]int64, groups []string) ([]Comparison, error)
+}
+
+// Comparison is one aspect of a mirror. Compared counts what was compared
+// (records, partitions, configs or positions) and Different what differs.
+type Comparison struct {
+	Aspect    string
+	Compared  int64
+	Different int64
+	First     string // the first difference, for people; "" without any
+}
+
 // Admin does what Kafka's own tools do, over the control side.
 type Admin interface {
 	// Create makes topics and returns once every broker's own metadata shows
 	// each leader and a full in-sync set.
 	Create(ctx context.Context, cluster string, topics []plan.Topic) error
-	// Do carries out resize, configure, elect, move or send. Its targets are
-	// resolved: brokers by id, never selectors. The proof is read back from
-	// the cluster.
+	// Do carries out resize, configure, elect, move, send, replay,
+	// reset_offsets, allow, deny, revoke, delete_records or delete. Its targets
+	// are resolved: brokers by id, never selectors. The proof is read back from
+	// the cluster. A refusal of the cluster is an error with Kafka's own text.
 	Do(ctx context.Context, cluster string, a plan.Action) (Proof, error)
 	// Coordinator tells which broker coordinates a group.
 	Coordinator(ctx context.Context, cluster, group string) (int32, error)
+}
+
+// Grantor is the power of an Admin to give users the rights that they hold from
+// the start (plan.User.Rights), as allow does for one.
+type Grantor interface {
+	// Grant returns once every broker shows the rights.
+	Grant(ctx context.Context, cluster, user string, rights []plan.ACL) (Proof, error)
+}
+
+// Enroller is the power of an Admin to make the SCRAM credentials of users
+// (AlterUserScramCredentials), on engines whose clusters come up without them.
+type Enroller interface {
+	// Enroll returns once every broker knows the credentials.
+	Enroll(ctx context.Context, cluster string, logins []Login) (Proof, error)
 }
 
 // Configs is the power to read configs back before they are changed, so that
@@ -105,7 +170,7 @@ type Group struct {
 	State      string // Stable, PreparingRebalance …
 	Members    int
 	Generation int32
-	Committed  map[string]map[int32]int64 // topic, partition: next offset
+	Committed  map[string]map[int32]int64 // topic of the plan, partition: next offset
 }
 
 // Auditor reads logs independently of the load.

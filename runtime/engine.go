@@ -53,6 +53,17 @@ type UpOptions struct {
 	// FixedPorts, when set, gives the first port of the listeners on
 	// loopback, so that addresses are the same at each start.
 	FixedPorts int
+	// Operators are the super users of clusters with authentication, by
+	// cluster, whom the engine makes beside the users of the plan.
+	Operators map[string]Login
+}
+
+// Login is how somebody says who he is to a cluster. The zero value says
+// nothing.
+type Login struct {
+	Mechanism string // Kafka's name: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
+	User      string
+	Password  string
 }
 
 // Clock tells scenario time. Before Start it is not running and Now is
@@ -169,6 +180,61 @@ type Reacher interface {
 	Reaches(from Place, addr string) bool
 }
 
+// Mirrorer is the power to run mirrors. A World that has MirrorMaker has it;
+// elsewhere the clients of the run have it.
+type Mirrorer interface {
+	// Mirror starts a mirror and returns once each of its topics has its copy
+	// and records pass.
+	Mirror(ctx context.Context, s MirrorSpec) (Member, error)
+}
+
+// MirrorSpec is one mirror with all it needs to run.
+type MirrorSpec struct {
+	Env
+	Mirror   plan.Mirror
+	Topics   []plan.Topic // of the source
+	Copies   []plan.Topic // of origin mirrored, in the order of Topics
+	Place    Place        // where it stands: Client is the mirror's name, Member 1
+	From, To []string     // bootstrap addresses of the source and the target, as dialled from Place
+}
+
+// Toolbox is the power of a World to run Kafka's own tools.
+type Toolbox interface {
+	// Tool runs a tool by its usual name, such as kafka-topics, on the control
+	// side of a cluster. Where args name no server, the cluster's is put in. An
+	// error means that it did not run to its end, which is not what its exit
+	// code says.
+	Tool(ctx context.Context, cluster, name string, args []string) (ToolResult, error)
+}
+
+// ToolResult is what a tool printed, both streams in the order in which they
+// came, and its exit code.
+type ToolResult struct {
+	Output []byte
+	Cut    bool // Output was longer than what is kept
+	Code   int
+}
+
+// Relayer is the power of a World to send a client's traffic through a relay
+// in a site: connections that stand are reset, and new ones go to the relay,
+// which dials the broker from where it stands. Where a World lacks it, the
+// network lets the client's packets take the conditions of both ways.
+type Relayer interface {
+	// Relay sends all members of a client through a site, or, with via "",
+	// straight again.
+	Relay(ctx context.Context, client, via string) (Proof, error)
+}
+
+// Disconnecter is the power of a World to reset the connections that stand
+// between a place and the brokers, as a client's are that is pointed elsewhere.
+// A World that is no Relayer has it, for reroute.
+type Disconnecter interface {
+	Disconnect(place Place)
+}
+
+// RelayPlace is where the relay of a site stands, as an end of paths.
+func RelayPlace(site string) Place { return Place{Client: "relay/" + site, Member: 1, Site: site} }
+
 // Proof is the evidence that something took effect.
 type Proof struct {
 	OK   bool
@@ -176,6 +242,9 @@ type Proof struct {
 	Text string    // for people: "process gone, port closed"
 	// Wrote is where the record of send landed; nil for every other verb.
 	Wrote *Written
+	// Deleted are what delete_records and delete took away, by plan topic: the
+	// records before Offset of a partition, or, with Partition -1, the topic.
+	Deleted []Written
 }
 
 // Written is the place of one record in a log.

@@ -93,8 +93,18 @@ func (j *journal) end() {
 // change writes what a cluster did by itself, once load has started. Left out
 // are Kafka's own topics, and changes of in-sync sets, which samples have.
 func (j *journal) change(c Change) {
-	if c.Topic != "" && j.p.Topic(c.Topic) == nil || c.Kind == ChangeISR {
+	if c.Kind == ChangeISR {
 		return
+	}
+	if c.Topic != "" {
+		t := j.p.KafkaTopic(c.Cluster, c.Topic)
+		if t == nil {
+			return
+		}
+		if t.Name != c.Topic {
+			c.Text = strings.Replace(c.Text, c.Topic+"/", t.Name+"/", 1)
+			c.Topic = t.Name
+		}
 	}
 	if c.At.IsZero() {
 		c.At = time.Now()
@@ -163,12 +173,17 @@ func line(e record.Event) string {
 	case record.KindDrained:
 		return "group " + e.Name + " has reached the end"
 	case record.KindDrainLimit:
+		if strings.HasPrefix(e.What, "mirror ") {
+			return e.What
+		}
 		return "group " + e.Name + ": drain limit reached before the end"
 	case record.KindInterrupted:
 		return "interrupted"
 	case record.KindEngineError:
 		return "engine error: " + e.Error
-	case record.KindElection, record.KindComplete, record.KindSent:
+	case record.KindDenied:
+		return e.What + ": " + e.Error
+	case record.KindElection, record.KindComplete, record.KindSent, record.KindDeleted, record.KindTool:
 		return ""
 	}
 	return e.What
@@ -182,6 +197,8 @@ type happening struct {
 	planned    *time.Duration
 	what       string
 	verb       plan.Verb
+	// writers are the actions of the same firing that still bring producers back.
+	writers *sync.WaitGroup
 }
 
 func (h happening) entry(k record.Kind) record.Event {

@@ -33,7 +33,7 @@ func (c *checker) resolve(a *plan.Action, r plan.Ref) (from []*node, count int, 
 		return c.resolveReplica(a, r)
 	case plan.RefCoord:
 		s := c.consumers[r.Name]
-		if s == nil || s.cluster() == nil {
+		if s == nil || s.cluster() == nil || s.abroadMay {
 			return nil, 0, false
 		}
 		return s.cluster().brokers, min(1, len(s.cluster().brokers)), true
@@ -93,6 +93,10 @@ func (c *checker) resolveReplica(a *plan.Action, r plan.Ref) (from []*node, coun
 	t := c.topics[r.Name]
 	if t == nil {
 		unknown(c, a.Pos, string(a.Verb), "topic", r.Name, c.topics)
+		return nil, 0, false
+	}
+	if t.deleted && !t.may {
+		c.actErr(a, "", "%s was deleted at %s", t.t.Name, t.deletedAt)
 		return nil, 0, false
 	}
 	if !c.partition(a, t, r.Index) || t.cluster == nil {

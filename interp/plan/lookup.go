@@ -36,6 +36,47 @@ func (p *Plan) Consumer(name string) *Consumer {
 	return find(p.Consumers, func(x *Consumer) bool { return x.Name == name })
 }
 
+// Mirror gives the mirror of that name, or nil.
+func (p *Plan) Mirror(name string) *Mirror {
+	return find(p.Mirrors, func(x *Mirror) bool { return x.Name == name })
+}
+
+// User gives the user of that name on a cluster, or nil.
+func (p *Plan) User(cluster, name string) *User {
+	return find(p.Users, func(x *User) bool { return x.Cluster == cluster && x.Name == name })
+}
+
+// KafkaTopic gives the topic that a cluster knows by that name, or nil.
+func (p *Plan) KafkaTopic(cluster, name string) *Topic {
+	return find(p.Topics, func(t *Topic) bool { return t.Cluster == cluster && t.KafkaName() == name })
+}
+
+// Copy gives the topic into which a mirror copies topic, or nil.
+func (p *Plan) Copy(mirror, topic string) *Topic {
+	return find(p.Topics, func(t *Topic) bool { return t.Origin == Mirrored && t.Mirror == mirror && t.Of == topic })
+}
+
+// FailOverTopic gives the topic that producers of topic write once they have
+// failed over to a mirror: under identity naming the copy itself; nil when the
+// mirror does not hold the topic.
+func (p *Plan) FailOverTopic(mirror, topic string) *Topic {
+	t := find(p.Topics, func(t *Topic) bool { return t.Origin == FailedTo && t.Mirror == mirror && t.Of == topic })
+	if t == nil {
+		if m := p.Mirror(mirror); m != nil && m.Rename == RenameIdentity {
+			return p.Copy(mirror, topic)
+		}
+	}
+	return t
+}
+
+// KafkaName is what the topic's cluster calls it.
+func (t *Topic) KafkaName() string {
+	if t.Kafka != "" {
+		return t.Kafka
+	}
+	return t.Name
+}
+
 // Alarm gives the alarm of that name, or nil.
 func (p *Plan) Alarm(name string) *Alarm {
 	return find(p.Alarms, func(x *Alarm) bool { return x.Name == name })

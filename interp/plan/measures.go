@@ -16,6 +16,7 @@ const (
 	UnitShare   Unit = "share"
 	UnitCount   Unit = "count"
 	UnitBytes   Unit = "bytes"
+	UnitTruth   Unit = "truth" // 1 is true; written True and False in the language
 )
 
 // Family says how a measure comes about, and so which windows, bounds and
@@ -43,7 +44,7 @@ const (
 
 // Measure describes one measure of one kind of subject.
 type Measure struct {
-	Subject RefKind // producer, consumer, topic, cluster, alarm or event
+	Subject RefKind // producer, consumer, topic, cluster, mirror, alarm or event
 	Name    string
 	Unit    Unit
 	Family  Family
@@ -68,6 +69,8 @@ var measures = []Measure{
 
 	{RefConsumer, "assignment", UnitCount, FamilyGauge, []string{"member"}, "partitions that a member owns"},
 	{RefConsumer, "delay", UnitSeconds, FamilyLatency, []string{"all", "partition"}, "from the moment a record was due to its delivery"},
+	{RefConsumer, "denied", UnitCount, FamilyNumber, nil, "answers of brokers that refused the group or its fetches for want of rights"},
+	{RefConsumer, "dropped", UnitCount, FamilyFate, []string{"all", "partition"}, "deliveries that dedup recognised, rightly or wrongly, and did not process; wrongly dropped records are missing"},
 	{RefConsumer, "duplicates", UnitCount, FamilyFate, []string{"all", "partition"}, "deliveries of a record beyond the first under this group"},
 	{RefConsumer, "idle_members", UnitCount, FamilyGauge, nil, "members that own no partition"},
 	{RefConsumer, "lag", UnitCount, FamilyGauge, []string{"all", "partition"}, "records between the group's position and the end of the log"},
@@ -80,11 +83,18 @@ var measures = []Measure{
 	{RefConsumer, "rate", UnitRate, FamilyRate, []string{"all", "member", "partition"}, "records delivered and processed per second"},
 	{RefConsumer, "rebalances", UnitCount, FamilyNumber, nil, "how often the group began a new generation after its first"},
 	{RefConsumer, "stall", UnitSeconds, FamilyStall, []string{"partition", "all"}, "longest time without a delivery from a partition while its log held undelivered records"},
+	{RefConsumer, "state_size", UnitBytes, FamilyGauge, []string{"all", "member"}, "memory in which dedup remembers what it has had"},
 	{RefConsumer, "undelivered", UnitCount, FamilyFate, []string{"all", "partition"}, "missing records that are in the log but were skipped by the group"},
 
+	{RefEvent, "exit_code", UnitCount, FamilyNumber, nil, "exit code of its tool, the highest of several; 0 is success"},
 	{RefEvent, "recovered", UnitSeconds, FamilyNumber, nil, "from its start until the acknowledged rate was back at 90 % of before, for 5 s"},
 	{RefEvent, "took", UnitSeconds, FamilyNumber, nil, "from the moment it fired until its effect was proved"},
 
+	{RefMirror, "delay", UnitSeconds, FamilyLatency, []string{"all", "partition"}, "from the moment a record was due at the source to its arrival in the copy"},
+	{RefMirror, "identical", UnitTruth, FamilyNumber, nil, "whether the copy is like the source in one respect, compared field by field at the end: records, order, partitions, offsets, config or groups"},
+	{RefMirror, "missing", UnitCount, FamilyFate, []string{"all", "partition"}, "acknowledged records of the source that are not in the copy at the audit"},
+
+	{RefProducer, "denied", UnitCount, FamilyFate, []string{"all", "partition"}, "records that were not written for want of rights"},
 	{RefProducer, "failed", UnitCount, FamilyFate, []string{"all", "partition"}, "records that were definitely not written"},
 	{RefProducer, "late", UnitShare, FamilyNumber, nil, "share of records offered more than 100 ms of real time after they were due, for want of machine"},
 	{RefProducer, "latency", UnitSeconds, FamilyLatency, []string{"all", "partition"}, "from the moment a record was due to its acknowledgement"},
@@ -107,6 +117,18 @@ var measures = []Measure{
 // Measures gives the catalogue, sorted by subject, then name.
 func Measures() []Measure {
 	return append([]Measure(nil), measures...)
+}
+
+// Aspects are the respects in which a mirror can be identical to its source.
+//
+//	records      each record of the source is in the copy, with the same key, value, headers and timestamp
+//	order        in each partition they stand in the same order
+//	partitions   as many partitions, and each record in the same one
+//	offsets      each record at the same offset
+//	config       the same topic configs, set or by default
+//	groups       each group's committed position stands before the same record
+func Aspects() []string {
+	return []string{"records", "order", "partitions", "offsets", "config", "groups"}
 }
 
 // MeasureOf finds a measure of a subject.

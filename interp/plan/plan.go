@@ -28,7 +28,9 @@ type Plan struct {
 	Clusters  []Cluster  `json:"clusters"`
 	Topics    []Topic    `json:"topics,omitempty"`
 	Producers []Producer `json:"producers,omitempty"`
-	Consumers []Consumer `json:"consumers,omitempty"`
+	Consumers []Consumer `json:"consumers,omitempty"` // the observers of mirrors last
+	Mirrors   []Mirror   `json:"mirrors,omitempty"`
+	Users     []User     `json:"users,omitempty"`
 	Alarms    []Alarm    `json:"alarms,omitempty"`
 	Events    []Event    `json:"events,omitempty"`
 	Claims    []Claim    `json:"claims,omitempty"`
@@ -146,14 +148,42 @@ type Cluster struct {
 	Version string            `json:"version,omitempty"` // "" is the engine's default
 	Image   string            `json:"image,omitempty"`
 	Config  map[string]string `json:"config,omitempty"` // Kafka's broker config names
+	Auth    string            `json:"auth,omitempty"`   // plain, scram-sha-256 or scram-sha-512 (sasl.mechanism); "": nobody has to say who he is
 	Nodes   []Node            `json:"nodes"`
 }
 
+// Origin says how a topic of the plan comes to be.
+type Origin string
+
+// The origins of topics.
+//
+//	origin     made by                                   filled by
+//	""         the run, as the scenario declares it      its producers
+//	mirrored   the mirror, as soon as it sees Of         the mirror
+//	fail_over  the run, like Of, on the mirror's cluster producers that have failed over
+//
+// Under identity naming (Mirror.Rename "{topic}") a mirror's copy is what
+// producers fail over to, and there is no topic of origin fail_over.
+const (
+	Declared Origin = ""
+	Mirrored Origin = "mirrored"
+	FailedTo Origin = "fail_over"
+)
+
 // Topic is a topic made before load starts. MinInsync is min.insync.replicas.
 // Placement fixes the replicas of partitions, the preferred leader first.
+//
+// Name is unique in the plan, and is what everything else calls the topic. Its
+// cluster calls it KafkaName, which differs for the topics that a mirror brings
+// with it: these are named cluster/topic, such as west/east.orders, and stand
+// behind those that the scenario declares.
 type Topic struct {
 	Pos        Pos               `json:"pos"`
 	Name       string            `json:"name"`
+	Kafka      string            `json:"kafka,omitempty"` // its name on its cluster; "": Name
+	Origin     Origin            `json:"origin,omitempty"`
+	Of         string            `json:"of,omitempty"`     // the topic whose records it takes, when it has an origin
+	Mirror     string            `json:"mirror,omitempty"` // the mirror that it belongs to
 	Cluster    string            `json:"cluster"`
 	Partitions int               `json:"partitions"`
 	Replicas   int               `json:"replicas"`
@@ -176,31 +206,87 @@ type Producer struct {
 	Transaction int               `json:"transaction,omitempty"` // records in a transaction of a member; 0: none
 	Keys        int               `json:"keys,omitempty"`        // number of distinct keys; 0: no key
 	Size        int               `json:"size"`                  // bytes of a record's value
-	Partitioner string            `json:"partitioner"`           // round_robin, hash or random
+	Partitioner string            `json:"partitioner"`           // round_robin, hash, random or available
+	Owns        bool              `json:"owns,omitempty"`        // each member writes only to partitions of its own: p belongs to member p mod Members + 1
 	Timeout     Duration          `json:"timeout"`               // after which a record is given up (delivery.timeout.ms)
 	Buffer      int64             `json:"buffer"`                // bytes (buffer.memory), each member
 	Compression string            `json:"compression,omitempty"`
 	Site        string            `json:"site"`
+	User        string            `json:"user,omitempty"`   // name of a User
 	Config      map[string]string `json:"config,omitempty"` // the Java producer's config names
 }
 
 // Consumer is a consumer group with its members. Commit says when offsets are
 // committed: after the work, before it, auto, or none.
 type Consumer struct {
-	Pos            Pos               `json:"pos"`
-	Name           string            `json:"name"`
-	Topics         []string          `json:"topics"`
-	Group          string            `json:"group"`
-	Members        int               `json:"members"`
-	Start          string            `json:"start"` // earliest or latest (auto.offset.reset)
-	Commit         string            `json:"commit"`
-	CommitEvery    Duration          `json:"commit_every"`
-	Isolation      string            `json:"isolation,omitempty"` // "" is read_uncommitted, else read_committed
-	Assignor       string            `json:"assignor"`            // range, roundrobin, sticky or cooperative-sticky
-	Work           Duration          `json:"work,omitempty"`
-	SessionTimeout Duration          `json:"session_timeout"`
-	Site           string            `json:"site"`
-	Config         map[string]string `json:"config,omitempty"` // the Java consumer's config names
+	Pos            Pos      `json:"pos"`
+	Name           string   `json:"name"`
+	Topics         []string `json:"topics"`
+	Group          string   `json:"group"`
+	Members        int      `json:"members"`
+	Start          string   `json:"start"` // earliest or latest (auto.offset.reset)
+	Commit         string   `json:"commit"`
+	CommitEvery    Duration `json:"commit_every"`
+	Isolation      string   `json:"isolation,omitempty"` // "" is read_uncommitted, else read_committed
+	Assignor       string   `json:"assignor"`            // range, roundrobin, sticky or cooperative-sticky
+	Work           Duration `json:"work,omitempty"`
+	SessionTimeout Duration `json:"session_timeout"`
+	Site           string   `json:"site"`
+	User           string   `json:"user,omitempty"` // name of a User
+	Dedup          *Dedup   `json:"dedup,omitempty"`
+	// Observes names the mirror whose copies this consumer reads on the control
+	// side, which no fault touches: without a group, from the start, committing
+	// nothing. It has the mirror's name, and no word of the language makes one.
+	Observes string            `json:"observes,omitempty"`
+	Config   map[string]string `json:"config,omitempty"` // the Java consumer's config names
+}
+
+// Dedup says how a consumer recognises records that it has had before, and
+// drops. What it remembers is in the memory of each member.
+//
+//	kind        remembers                                    drops
+//	id_set      the identity of every record, in a B-tree    what it has seen
+//	high_water  one sequence number, the highest it had, in  what is not beyond it
+//	            each partition, in each topic, or of each
+//	            producer member (Per)
+//
+// A record's sequence number is its producer member's own count. So a mark for
+// a partition is right only where one member writes that partition, and one for
+// a producer only where its records come in one order.
+type Dedup struct {
+	Kind string `json:"kind"`          // id_set or high_water
+	Per  string `json:"per,omitempty"` // of high_water: partition, topic or producer
+}
+
+// Mirror copies topics of one cluster to another, asynchronously: MirrorMaker 2
+// on real Kafka. Each of Topics has a topic of origin mirrored in the plan.
+type Mirror struct {
+	Pos    Pos      `json:"pos"`
+	Name   string   `json:"name"`
+	Topics []string `json:"topics"` // of one cluster
+	From   string   `json:"from"`   // that cluster
+	To     string   `json:"to"`     // the target cluster
+	Site   string   `json:"site"`   // where it runs
+	Rename string   `json:"rename"` // "{cluster}.{topic}" (DefaultReplicationPolicy) or "{topic}" (IdentityReplicationPolicy)
+	// SyncOffsetsEvery is how often the positions of groups are translated and
+	// written to the target (sync.group.offsets.interval.seconds); 0: never.
+	SyncOffsetsEvery Duration `json:"sync_offsets_every,omitempty"`
+}
+
+// The values of Mirror.Rename.
+const (
+	RenameDefault  = "{cluster}.{topic}"
+	RenameIdentity = "{topic}"
+)
+
+// User is a principal of a cluster with authentication. He may do only what
+// allow says.
+type User struct {
+	Pos      Pos    `json:"pos"`
+	Name     string `json:"name"`
+	Cluster  string `json:"cluster"`
+	Password string `json:"password"`
+	Rights   []ACL  `json:"rights,omitempty"` // held before the clients start
 }
 
 // Alarm is raised when its claim has been broken for Lasting and cleared when
@@ -229,6 +315,8 @@ const (
 	RefProducer  RefKind = "producer"   // Name
 	RefConsumer  RefKind = "consumer"   // Name
 	RefMember    RefKind = "member"     // Name (producer or consumer), Index (1…)
+	RefMirror    RefKind = "mirror"     // Name
+	RefUser      RefKind = "user"       // Name
 	RefAlarm     RefKind = "alarm"      // Name
 	RefEvent     RefKind = "event"      // Name (event): as a subject of took and recovered
 	RefHit       RefKind = "hit"        // Name (event): whatever that event's action hit
@@ -324,6 +412,18 @@ const (
 	Move      Verb = "move"
 	Note      Verb = "note"
 	Send      Verb = "send"
+
+	FailOver      Verb = "fail_over"
+	FailBack      Verb = "fail_back"
+	Reroute       Verb = "reroute"
+	Replay        Verb = "replay"
+	ResetOffsets  Verb = "reset_offsets"
+	Allow         Verb = "allow"
+	Deny          Verb = "deny"
+	Revoke        Verb = "revoke"
+	DeleteRecords Verb = "delete_records"
+	Delete        Verb = "delete"
+	Tool          Verb = "tool"
 )
 
 // Action is one effect of an event. Only the fields that its verb uses are
@@ -346,6 +446,17 @@ const (
 //	move                          Targets (topic), Placement or Off, Bandwidth (throttle, bytes a second; 0: none)
 //	note                          Text
 //	send                          Targets (topic), Text, Key
+//	fail_over                     Targets (producers, consumers), To (mirror)
+//	fail_back                     Targets (producers, consumers)
+//	reroute                       Targets (producers, consumers), Via (site), UndoAfter (restore)
+//	replay                        Targets (topic), To (topic), Since, Until (since the start of load; Until 0: up to the end)
+//	reset_offsets                 Targets (consumer), Offsets
+//	allow deny revoke             Targets (user), ACL
+//	delete_records                Targets (topic), Offsets
+//	delete                        Targets (topic)
+//	tool                          Targets (cluster), Tool, Args
+//
+// allow, deny and revoke at 0 s are carried out before the clients start.
 type Action struct {
 	Pos        Pos               `json:"pos"`
 	Verb       Verb              `json:"verb"`
@@ -367,6 +478,41 @@ type Action struct {
 	Key        string            `json:"key,omitempty"`
 	DownFor    Duration          `json:"down_for,omitempty"`
 	UndoAfter  *Duration         `json:"undo_after,omitempty"`
+	To         *Ref              `json:"to,omitempty"`
+	Via        string            `json:"via,omitempty"`
+	Since      Duration          `json:"since,omitempty"`
+	Until      Duration          `json:"until,omitempty"`
+	Offsets    *Offsets          `json:"offsets,omitempty"`
+	ACL        *ACL              `json:"acl,omitempty"`
+	Tool       string            `json:"tool,omitempty"` // its usual name: kafka-topics
+	Args       []string          `json:"args,omitempty"`
+}
+
+// Offsets is a position in the partitions of a topic.
+type Offsets struct {
+	Kind        OffsetKind    `json:"kind"`
+	Ago         Duration      `json:"ago,omitempty"`          // of ago: before the moment the event fires
+	ByPartition map[int]int64 `json:"by_partition,omitempty"` // of given; other partitions stay as they are
+}
+
+// OffsetKind says how a position is given.
+type OffsetKind string
+
+// The kinds of Offsets.
+const (
+	OffsetsEarliest OffsetKind = "earliest"
+	OffsetsLatest   OffsetKind = "latest"
+	OffsetsAgo      OffsetKind = "ago"
+	OffsetsGiven    OffsetKind = "given"
+)
+
+// ACL is one right, in Kafka's own terms.
+type ACL struct {
+	Operation string `json:"operation"`        // Read, Write, Create, Delete, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite or All
+	Resource  string `json:"resource"`         // topic, group, cluster or transactional_id
+	Name      string `json:"name"`             // of the resource on its cluster; "*" is any; of cluster: kafka-cluster
+	Prefix    bool   `json:"prefix,omitempty"` // Name is the beginning of names (PREFIXED)
+	Host      string `json:"host"`             // "*": any
 }
 
 // ClaimKind says what a claim is for.
@@ -417,7 +563,8 @@ type Term struct {
 	Pos     Pos      `json:"pos"`
 	Text    string   `json:"text"`
 	Subject Ref      `json:"subject"`
-	Measure string   `json:"measure"` // a name in Measures
+	Measure string   `json:"measure"`          // a name in Measures
+	Aspect  string   `json:"aspect,omitempty"` // of identical: one of Aspects
 	Windows []Window `json:"windows,omitempty"`
 	By      string   `json:"by,omitempty"`   // partition, key, member or all; "" is the measure's own
 	Per     Duration `json:"per,omitempty"`  // bucket length; 0: one second

@@ -17,6 +17,7 @@ import (
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/agent/network"
+	"starfall/runtime/agent/relay"
 )
 
 // Name is how flags and tables call the engine.
@@ -63,6 +64,7 @@ func (e Engine) Refuse(p *plan.Plan) []runtime.Refusal {
 	var out []runtime.Refusal
 	for i := range p.Clusters {
 		c := &p.Clusters[i]
+		out = append(out, refuseUsers(c)...)
 		want := defaultRelease
 		if c.Version != "" {
 			r, ok := parseRelease(c.Version)
@@ -84,6 +86,9 @@ func refuseVersion(c *plan.Cluster, v release) []runtime.Refusal {
 	var out []runtime.Refusal
 	if zooKeeper(c) && !v.before(4, 0) {
 		out = append(out, runtime.Refusal{Pos: c.Pos, Message: fmt.Sprintf("cluster %s: for parameter zookeeper: Kafka %s has no ZooKeeper mode any more, 3.9 was the last", c.Name, v)})
+	}
+	if mechanism := mechanismOf(c.Auth); c.Auth != "" && mechanism != mechanismPlain && v.before(3, 5) {
+		out = append(out, runtime.Refusal{Pos: c.Pos, Message: fmt.Sprintf("cluster %s: for parameter auth: got %s, want plain: Kafka %s has no SCRAM in KRaft mode, 3.5 was the first (KIP-900)", c.Name, c.Auth, v)})
 	}
 	if v.before(3, 3) {
 		out = append(out, runtime.Refusal{Pos: c.Pos, Message: fmt.Sprintf("cluster %s: for parameter version: got %s, want 3.3 or newer", c.Name, v)})
@@ -127,7 +132,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 	w := &world{
 		e: e, h: h, p: p, o: o, run: hex.EncodeToString(id[:]),
 		containers: map[string]string{}, servers: map[runtime.NodeKey]*server{},
-		sites: map[string]*box{}, members: map[runtime.Place]netip.Addr{}, usage: map[runtime.NodeKey]*usage{},
+		sites: map[string]*box{}, stands: map[string]*box{}, relays: map[string]*relay.Relay{}, via: map[string]string{}, tools: map[string]*box{}, members: map[runtime.Place]netip.Addr{}, usage: map[runtime.NodeKey]*usage{},
 		broken: make(chan struct{}),
 	}
 	w.life, w.end = context.WithCancel(context.Background())
@@ -161,6 +166,7 @@ func (w *world) bringUp(ctx context.Context) error {
 		}
 		images[c.Name] = info
 	}
+	w.images = images
 	find := w.e.Program
 	if find == nil {
 		find = Program
@@ -247,6 +253,7 @@ func (w *world) bringUp(ctx context.Context) error {
 			return w.tellNames(ctx, b)
 		})
 	}
+	w.launchStands(ctx, &ready, images)
 	if err := ready.Wait(); err != nil {
 		return err
 	}
@@ -255,6 +262,9 @@ func (w *world) bringUp(ctx context.Context) error {
 		up.Go(ctx, func(ctx context.Context) error { return w.awaitUp(ctx, c.Name) })
 	}
 	if err := up.Wait(); err != nil {
+		return err
+	}
+	if err := w.startRelays(ctx); err != nil {
 		return err
 	}
 	w.serveDoors()

@@ -97,7 +97,15 @@ func (j *judging) rule(t *plan.Term) ruling {
 // coming in when the drain ended.
 func (j *judging) drainLimited(r *ruling, a answer) {
 	q := a.question
-	if q == nil || q.kind != plan.RefConsumer || !j.drained[j.consumers[q.index].plan.Name] || len(a.numbers) != 1 {
+	if q == nil || len(a.numbers) != 1 {
+		return
+	}
+	if q.kind == plan.RefMirror && q.term.Measure == "missing" && j.drained[r.term.Subject.Name] {
+		r.outcome = NoData
+		r.measured = fmt.Sprintf("%s not copied when the drain ended, and records still came in: give it a longer drain", Number(float64(q.total)))
+		return
+	}
+	if q.kind != plan.RefConsumer || !j.drained[j.consumers[q.index].plan.Name] {
 		return
 	}
 	switch q.term.Measure {
@@ -119,6 +127,12 @@ func wantedText(t *plan.Term, m plan.Measure) string {
 		return ""
 	}
 	v := Quantity(b.Value, m.Unit)
+	if m.Unit == plan.UnitTruth && b.Op == plan.Equals {
+		if b.Value == 0 {
+			return "not " + m.Name
+		}
+		return m.Name
+	}
 	switch b.Op {
 	case plan.NeverBelow:
 		return "never below " + v
@@ -367,6 +381,9 @@ func (j *judging) ruleNumbers(r *ruling, a answer) {
 }
 
 func numberText(n number, a answer, unit plan.Unit) string {
+	if unit == plan.UnitTruth && n.note != "" {
+		return n.note
+	}
 	s := Quantity(n.v, unit)
 	if a.of > 0 {
 		s += " of " + Number(a.of)

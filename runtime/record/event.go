@@ -27,6 +27,10 @@ type Kind string
 //	cluster       Cluster                                     what else was seen of a cluster (fenced, fully replicated …)
 //	sent          Name, Topic, Partition, Offset              the record of send(), so that it is no phantom
 //	client        Name, Member                                a client's own news (connected, crashed, error)
+//	denied        Name, Member, Cluster, Error                a broker refused a client for want of rights: once for each answer of Kafka's that differs
+//	tool          Name, Occurrence, Action, Cluster, Exit, Output, File   a tool has ended; File holds all of its output, Output the beginning
+//	compared      Name, Aspect, Compared, Different, Error    a mirror against its source; Error: the first difference
+//	deleted       Cluster, Topic, Partition, Offset           records before Offset were deleted as the scenario asked; Partition -1: the topic with all of them
 //	note          Name                                        note()
 //	drained       Name                                        the group Name has reached the ends
 //	drain_limit   Name, Arriving                              it has not; Arriving: records still came in
@@ -48,6 +52,10 @@ const (
 	KindCluster      Kind = "cluster"
 	KindSent         Kind = "sent"
 	KindClient       Kind = "client"
+	KindDenied       Kind = "denied"
+	KindTool         Kind = "tool"
+	KindCompared     Kind = "compared"
+	KindDeleted      Kind = "deleted"
 	KindNote         Kind = "note"
 	KindDrained      Kind = "drained"
 	KindDrainLimit   Kind = "drain_limit"
@@ -94,6 +102,12 @@ type Event struct {
 	Member     int            `json:"member,omitempty"`
 	Arriving   bool           `json:"arriving,omitempty"`
 	Bytes      int64          `json:"bytes,omitempty"` // of evidence
+	Exit       int            `json:"exit,omitempty"`
+	Output     string         `json:"output,omitempty"`
+	File       string         `json:"file,omitempty"` // in the run folder
+	Aspect     string         `json:"aspect,omitempty"`
+	Compared   int64          `json:"compared,omitempty"`
+	Different  int64          `json:"different,omitempty"`
 }
 
 // journalHeader is the first line of journal.jsonl.

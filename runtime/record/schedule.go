@@ -96,12 +96,13 @@ func Key(index int) string { return "key-" + strconv.Itoa(index) }
 // it for each record and sends there; the judge asks it for which partition a
 // record was due that nobody acknowledged.
 type Partitioner struct {
-	Kind     string // round_robin, hash or random, as in plan.Producer
+	Kind     string // round_robin, hash, random or available, as in plan.Producer
 	Seed     int64
 	Producer int // index in plan.Producers
 	Member   int // from 1
 	Members  int // of the producer when the run starts: spreads round_robin
 	Keys     int
+	Owns     bool     // the member has partitions of its own (plan.Producer.Owns); set before use
 	hashes   []uint32 // murmur2 of each key, filled for hash
 }
 
@@ -120,13 +121,38 @@ func NewPartitioner(kind string, seed int64, producer, member, members, keys int
 // Partition is where record seq goes when the topic has n partitions.
 // round_robin starts each member at another partition. hash is Kafka's default
 // for records with a key (murmur2 of the key); without keys it is random.
+// available goes by turns as round_robin does: the answer is its first choice,
+// and where the record really goes, the load alone knows.
+//
+// A member that owns partitions chooses among these in the same way: of n they
+// are m-1, m-1+Members, … for member m. Where there are fewer partitions than
+// members, members share them.
 func (p *Partitioner) Partition(seq uint64, n int) int32 {
 	if n <= 1 {
 		return 0
 	}
+	first, step, own := p.Choices(n)
+	start := uint64(0)
+	if !p.Owns {
+		start = uint64(p.Member-1) * uint64(n) / uint64(p.Members)
+	}
+	return int32(first + step*int(p.among(seq, own, start)))
+}
+
+// Choices are the partitions, of n, among which the member chooses: the first of
+// them, the step to the next, and how many there are.
+func (p *Partitioner) Choices(n int) (first, step, count int) {
+	if !p.Owns || n <= 0 {
+		return 0, 1, max(n, 0)
+	}
+	first = (p.Member - 1) % p.Members % n
+	return first, p.Members, (n - first + p.Members - 1) / p.Members
+}
+
+// among chooses one of n; start is where turns begin.
+func (p *Partitioner) among(seq uint64, n int, start uint64) int32 {
 	switch {
-	case p.Kind == "round_robin":
-		start := uint64(p.Member-1) * uint64(n) / uint64(p.Members)
+	case p.Kind == "round_robin", p.Kind == "available":
 		return int32((start + seq) % uint64(n))
 	case p.Kind == "hash" && p.Keys > 0:
 		return int32(p.hashes[KeyOf(p.Seed, p.Producer, p.Member, seq, p.Keys)] % uint32(n))
