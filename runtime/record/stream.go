@@ -233,6 +233,10 @@ type ProducerLog struct {
 	topic    int32
 }
 
+// On gives the log of the same member for another topic of the plan, to which
+// it has turned: what is acknowledged there goes into the same stream.
+func (l *ProducerLog) On(topic string) *ProducerLog { panic("merged") }
+
 // Due says that the records from first on are due from at on, rate of them a
 // second (0: all at at), over that many partitions, until the next Due or End.
 // Call it at the start, at a change of rate or of the number of partitions,
