@@ -31,6 +31,8 @@ class _Claim: ...
 class _Node: ...
 class _Member: ...
 class _Site: ...
+class _User: ...
+class _Dedup: ...
 
 class _Nodes(Sequence[_Node]):
     def __getitem__(self, index: Any) -> Any: ...
@@ -356,6 +358,17 @@ class _Number:
         """Only what is not during an event."""
 
 
+class _NumberOfEvent:
+    def at_least(self, value: float) -> _Claim:
+        """Holds when the one number that the measure comes to is at least value; of a gauge, every sample."""
+    def at_most(self, value: float) -> _Claim:
+        """Holds when the one number that the measure comes to is at most value; of a gauge, every sample."""
+    def equals(self, value: float) -> _Claim:
+        """Holds when the measure is exactly value; of a gauge, at every sample."""
+    def none(self) -> _Claim:
+        """The same as equals(0)."""
+
+
 class _NumberOfTime:
     def after(self, moment: _When | _Event) -> _NumberOfTime:
         """Only what is after a moment; of a handle, after its end."""
@@ -384,6 +397,11 @@ class _NumberOfTimeOfEvent:
         """Holds when the measure is exactly value; of a gauge, at every sample."""
     def none(self) -> _Claim:
         """The same as equals(0)."""
+
+
+class _NumberOfTruth:
+    def equals(self, value: bool) -> _Claim:
+        """Holds when the measure is exactly value; of a gauge, at every sample."""
 
 
 class _RateByAllMember:
@@ -531,6 +549,12 @@ class _Consumer:
     def delay(self) -> _LatencyOfTimeByPartition:
         """From the moment a record was due to its delivery. Unit: duration. Windows: before, after, during, outside. Buckets: a second, or per. Statistics: p50, p90, p99, p999, max (the longest if not said). Bounds: never_below, never_above, at_least, at_most. By: all, partition (the first if not said)."""
     @property
+    def denied(self) -> _Number:
+        """Answers of brokers that refused the group or its fetches for want of rights. Unit: count. Windows: before, after, during, outside. Bounds: at_least, at_most, equals, none."""
+    @property
+    def dropped(self) -> _FateByPartition:
+        """Deliveries that dedup recognised, rightly or wrongly, and did not process; wrongly dropped records are missing. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
+    @property
     def duplicates(self) -> _FateByPartition:
         """Deliveries of a record beyond the first under this group. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
     @property
@@ -569,6 +593,9 @@ class _Consumer:
     def stall(self) -> _StallOfTimeByPartition:
         """Longest time without a delivery from a partition while its log held undelivered records. Unit: duration. Windows: before, after, during, outside. Bounds: at_least, at_most, none. By: partition, all (the first if not said)."""
     @property
+    def state_size(self) -> _GaugeOfBytesByAllMember:
+        """Memory in which dedup remembers what it has had. Unit: size. Windows: before, after, during, outside, at, at_end. Bounds: never_below, never_above, at_least, at_most, equals, none, balanced, eventually. By: all, member (the first if not said)."""
+    @property
     def undelivered(self) -> _FateByPartition:
         """Missing records that are in the log but were skipped by the group. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
 
@@ -576,6 +603,9 @@ class _Event:
     @property
     def end(self) -> _When:
         """The moment at which the undo is proved; for what ends by itself, when its effect is complete; for what is never undone, run_for. A duration may be added or taken away."""
+    @property
+    def exit_code(self) -> _NumberOfEvent:
+        """Exit code of its tool, the highest of several; 0 is success. Unit: count. Bounds: at_least, at_most, equals, none."""
     @property
     def recovered(self) -> _NumberOfTimeOfEvent:
         """From its start until the acknowledged rate was back at 90 % of before, for 5 s. Unit: duration. Bounds: at_least, at_most, equals, none."""
@@ -586,7 +616,20 @@ class _Event:
     def took(self) -> _NumberOfTimeOfEvent:
         """From the moment it fired until its effect was proved. Unit: duration. Bounds: at_least, at_most, equals, none."""
 
+class _Mirror:
+    @property
+    def delay(self) -> _LatencyOfTimeByPartition:
+        """From the moment a record was due at the source to its arrival in the copy. Unit: duration. Windows: before, after, during, outside. Buckets: a second, or per. Statistics: p50, p90, p99, p999, max (the longest if not said). Bounds: never_below, never_above, at_least, at_most. By: all, partition (the first if not said)."""
+    def identical(self, aspect: Literal["records", "order", "partitions", "offsets", "config", "groups"] | str) -> _NumberOfTruth:
+        """Whether the copy is like the source in one respect, compared field by field at the end: records, order, partitions, offsets, config or groups. Unit: truth. Bounds: equals."""
+    @property
+    def missing(self) -> _FateByPartition:
+        """Acknowledged records of the source that are not in the copy at the audit. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
+
 class _Producer:
+    @property
+    def denied(self) -> _FateByPartition:
+        """Records that were not written for want of rights. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
     @property
     def failed(self) -> _FateByPartition:
         """Records that were definitely not written. Unit: count. Windows: before, after, during, outside, at, at_end. Bounds: at_least, at_most, equals, none. By: all, partition (the first if not said)."""
@@ -652,20 +695,28 @@ MB: int
 """1024 KB: 32 * MB."""
 def alarm(claim: _Claim, *, lasting: _Length = "1s", log: str = "", name: str | None = None) -> _Alarm:
     """Declares an alarm. It is armed after the warm-up; each raise is logged and on the timeline."""
+def allow(user: _User, operation: Literal["Read", "Write", "Create", "Delete", "Alter", "Describe", "ClusterAction", "DescribeConfigs", "AlterConfigs", "IdempotentWrite", "All"] | str, resource: _Topic | _Consumer | _Cluster | str, *, host: str = "*") -> _Action:
+    """Gives a user a right (an ACL with permission type ALLOW). At 0s it holds before the clients start."""
 def assume(claim: _Claim, *, why: str = "") -> None:
     """A claim that guards the experiment: broken, the verdict is INCONCLUSIVE."""
 def at(when: _When, *actions: _Action, name: str | None = None) -> _Event:
     """Does something once. Its handle can be used as a window."""
 def both(*claims: _Claim) -> _Claim:
     """Holds where every one of its claims holds."""
-def cluster(*, brokers: int = 1, controllers: int = 0, zookeeper: int = 0, version: str | None = None, site: _Site | None = None, spread: Sequence[_Site] | None = None, racks: Sequence[str] | None = None, config: Mapping[str, _Setting] | None = None, broker_config: Mapping[int, Mapping[str, _Setting]] | None = None, image: str | None = None, name: str | None = None) -> _Cluster:
+def cluster(*, brokers: int = 1, controllers: int = 0, zookeeper: int = 0, version: str | None = None, site: _Site | None = None, spread: Sequence[_Site] | None = None, racks: Sequence[str] | None = None, config: Mapping[str, _Setting] | None = None, broker_config: Mapping[int, Mapping[str, _Setting]] | None = None, auth: Literal["plain", "scram-sha-256", "scram-sha-512"] | str | None = None, image: str | None = None, name: str | None = None) -> _Cluster:
     """Declares a Kafka cluster: in KRaft mode, or with zookeeper in ZooKeeper mode."""
 def configure(target: _Topic | _Cluster | _Node | _Nodes | Sequence[_Node], config: Mapping[str, _Setting], *, revert_after: _Length | None = None) -> _Action:
     """Changes topic or broker settings while they run."""
-def consumer(topic: _Topic | Sequence[_Topic], *, group: str, members: int = 1, start: Literal["earliest", "latest"] | str = "earliest", commit: Literal["after", "before", "auto", "none"] | str = "after", commit_every: _Length = "1s", isolation: Literal["read_uncommitted", "read_committed"] | str = "read_uncommitted", assignor: Literal["range", "roundrobin", "sticky", "cooperative-sticky"] | str = "range", work: _Length = "0s", session_timeout: _Length = "45s", site: _Site | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Consumer:
+def consumer(topic: _Topic | Sequence[_Topic], *, group: str, members: int = 1, start: Literal["earliest", "latest"] | str = "earliest", commit: Literal["after", "before", "auto", "none"] | str = "after", commit_every: _Length = "1s", isolation: Literal["read_uncommitted", "read_committed"] | str = "read_uncommitted", assignor: Literal["range", "roundrobin", "sticky", "cooperative-sticky"] | str = "range", work: _Length = "0s", dedup: _Dedup | None = None, session_timeout: _Length = "45s", site: _Site | None = None, user: _User | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Consumer:
     """Declares a consumer group."""
 def crash(member: _Member | Sequence[_Member], *, restart_after: _Length | None = None) -> _Action:
     """Ends a client without goodbye. Undone by restart_after."""
+def delete(topic: _Topic) -> _Action:
+    """Deletes a topic with all its records, as kafka-topics --delete does. What is deleted so is not lost."""
+def delete_records(topic: _Topic, *, before: int | Literal["latest"] | str | Mapping[int, int]) -> _Action:
+    """Deletes the records before an offset, as kafka-delete-records does. What is deleted so is not lost."""
+def deny(user: _User, operation: Literal["Read", "Write", "Create", "Delete", "Alter", "Describe", "ClusterAction", "DescribeConfigs", "AlterConfigs", "IdempotentWrite", "All"] | str, resource: _Topic | _Consumer | _Cluster | str, *, host: str = "*") -> _Action:
+    """Denies a user a right (an ACL with permission type DENY). It beats every allow, at once, on connections that stand. At 0s it holds before the clients start."""
 def either(*claims: _Claim) -> _Claim:
     """Holds where at least one of its claims holds."""
 def elect(topic: _Topic, *, kind: Literal["preferred", "unclean"] | str = "preferred", partition: int | None = None) -> _Action:
@@ -674,10 +725,18 @@ def every(interval: _Length, *actions: _Action, first: _When | None = None, unti
     """Does something again and again."""
 def expect(claim: _Claim, *, id: str | None = None, points: int = 0, hint: str = "", why: str = "") -> None:
     """A claim that is judged: broken, the verdict is FAIL."""
+def fail_back(*clients: _Producer | _Consumer) -> _Action:
+    """Points clients back at their own cluster and topic. Consumers first read to the end what they read now."""
+def fail_over(*clients: _Producer | _Consumer, to: _Mirror) -> _Action:
+    """Points clients at a mirror's cluster. Producers write the topic of the same name there, which is made like the source; consumers read that and the mirrored one, from their group's positions there. What is not acknowledged is sent again. A record is lost then when it is in neither log. Undone by fail_back."""
 def heal(handle: _Event) -> _Action:
     """Undoes a netsplit, slow, lose or throttle by its event's handle."""
 def heal_all() -> _Action:
     """Undoes everything that was done to paths."""
+def high_water(per: Literal["partition", "topic", "producer"] | str = "partition") -> _Dedup:
+    """For dedup: each member keeps the highest sequence number that it has had and drops what is not beyond it. A record's sequence number is the count of the producer member that sent it, so one mark for several members drops good records."""
+def id_set() -> _Dedup:
+    """For dedup: each member keeps the identity of every record that it has had, in a B-tree, and drops what is in it."""
 def kill(node: _Node | _Nodes | Sequence[_Node], *, restart_after: _Length | None = None) -> _Action:
     """Ends the process as SIGKILL does. Host and addresses stay, so peers see resets at once. Undone by start or restart_after."""
 def link(a: _Site, b: _Site, *, latency: _Length = "0s", jitter: _Length = "0s", loss: float = 0, bandwidth: str | float | None = None) -> None:
@@ -686,6 +745,8 @@ def lose(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], loss: float
     """Loses packets on the path between two places. Undone by heal or heal_after."""
 minute: _Length
 """A minute: 2 * minute."""
+def mirror(topic: _Topic | Sequence[_Topic], *, to: _Cluster, site: _Site | None = None, rename: Literal["{cluster}.{topic}", "{topic}"] | str = "{cluster}.{topic}", sync_offsets_every: _Length | None = None, name: str | None = None) -> _Mirror:
+    """Copies topics to another cluster, asynchronously: MirrorMaker 2 on Docker, a copier of the same rules on the embedded engine. It makes the copies itself and adds partitions when the source grows; a copy has its own offsets."""
 def move(topic: _Topic, placement: Mapping[int, Sequence[int]] | None = None, *, off: _Node | None = None, throttle: str | float | None = None) -> _Action:
     """Reassigns partitions to other brokers: by placement, or off one broker."""
 ms: _Length
@@ -702,16 +763,24 @@ def pause(node: _Node | _Nodes | Sequence[_Node], *, resume_after: _Length | Non
     """Freezes the process as SIGSTOP does. Undone by resume or resume_after."""
 def power_off(node: _Node | _Nodes | Sequence[_Node], *, restart_after: _Length | None = None) -> _Action:
     """The host vanishes: no resets, packets go nowhere, and what was not yet on disk is lost where the engine can show it. Undone by start or restart_after."""
-def producer(topic: _Topic, *, rate: float | Literal["max"] | str = 100, members: int = 1, acks: Literal["all", "1", "0", 1, 0] | str | int = "all", idempotent: bool = False, transaction: int | None = None, keys: int | None = None, size: str | int = "100B", partitioner: Literal["round_robin", "hash", "random"] | str = "round_robin", timeout: _Length = "2m", buffer: str | int = "32MB", compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] | str | None = None, site: _Site | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Producer:
+def producer(topic: _Topic, *, rate: float | Literal["max"] | str = 100, members: int = 1, acks: Literal["all", "1", "0", 1, 0] | str | int = "all", idempotent: bool = False, transaction: int | None = None, keys: int | None = None, size: str | int = "100B", partitioner: Literal["round_robin", "hash", "random", "available"] | str = "round_robin", owns: bool = False, timeout: _Length = "2m", buffer: str | int = "32MB", compression: Literal["none", "gzip", "snappy", "lz4", "zstd"] | str | None = None, site: _Site | None = None, user: _User | None = None, config: Mapping[str, _Setting] | None = None, name: str | None = None) -> _Producer:
     """Declares load on a topic. Records are due on a schedule, whatever the cluster does; lateness is recorded. A restarted member sends again what was not acknowledged."""
+def replay(topic: _Topic, *, to: _Topic, since: _Length = "0s", until: _Length | None = None) -> _Action:
+    """Reads the records of a time and produces them again, with the same key, value and headers, to the partition of the same number."""
 def report(measure: Any) -> None:
     """Tabulates a measure without judging it."""
+def reroute(*clients: _Producer | _Consumer, via: _Site, restore_after: _Length | None = None) -> _Action:
+    """Sends the traffic of clients through a relay in a site: they connect anew, and what lies between client and site and between site and brokers holds for them. Undone by restore_after."""
+def reset_offsets(consumer: _Consumer, *, to: Literal["earliest", "latest"] | str | Mapping[int, int]) -> _Action:
+    """Moves the committed offsets of a group that is stopped."""
 def resize(topic: _Topic, partitions: int) -> _Action:
     """Adds partitions to a topic."""
 def restart(node: _Node | _Nodes | Sequence[_Node], down_for: _Length) -> _Action:
     """Stops a node in order, waits and starts it again."""
 def resume(node: _Node | _Nodes | Sequence[_Node] | _Event) -> _Action:
     """Lets a paused process go on."""
+def revoke(user: _User, operation: Literal["Read", "Write", "Create", "Delete", "Alter", "Describe", "ClusterAction", "DescribeConfigs", "AlterConfigs", "IdempotentWrite", "All"] | str, resource: _Topic | _Consumer | _Cluster | str, *, host: str = "*") -> _Action:
+    """Takes an allow and a deny of a user away."""
 def rule(claim: _Claim, *, why: str = "") -> None:
     """A claim that guards against cheating: broken, the run is VOID."""
 def scale(client: _Producer | _Consumer, members: int) -> _Action:
@@ -734,7 +803,11 @@ def stop(node: _Node | _Nodes | Sequence[_Node], *, restart_after: _Length | Non
     """Shuts the process down in order, as SIGTERM does. Undone by start or restart_after."""
 def throttle(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], bandwidth: str | float, *, heal_after: _Length | None = None) -> _Action:
     """Limits the bandwidth of the path between two places. Undone by heal or heal_after."""
+def tool(name: str, *args: str | float, on: _Cluster | None = None) -> _Action:
+    """Runs one of Kafka's own tools inside the cluster, on the Docker engine. Its output is kept in the run; its exit code is a result that exit_code claims something of."""
 def topic(cluster: _Cluster, *, partitions: int = 1, replicas: int = 1, min_insync: int = 1, config: Mapping[str, _Setting] | None = None, placement: Mapping[int, Sequence[int]] | None = None, name: str | None = None) -> _Topic:
     """Declares a topic, made before load starts."""
+def user(cluster: _Cluster, *, password: str = "secret", produces: _Topic | Sequence[_Topic] | None = None, consumes: _Topic | Sequence[_Topic] | None = None, name: str | None = None) -> _User:
+    """Declares a principal. A cluster that has users knows everybody by name and denies by default, so each of its clients names a user; who may do what is said here and by allow. Mirrors and the run itself act as a super user."""
 def when(claim: _Claim, *actions: _Action, within: _Length, name: str | None = None) -> _Event:
     """Does something once, the first time a claim holds on the last whole bucket or sample."""

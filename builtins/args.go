@@ -102,7 +102,7 @@ func (c *call) do(pos starlark.Tuple, named []starlark.Tuple) starlark.Value {
 // checked even when an argument was wrong.
 func (c *call) makesThing() bool {
 	switch c.word.Returns {
-	case TypeSite, TypeCluster, TypeTopic, TypeProducer, TypeConsumer, TypeAlarm, TypeEvent:
+	case TypeSite, TypeCluster, TypeTopic, TypeProducer, TypeConsumer, TypeMirror, TypeUser, TypeAlarm, TypeEvent:
 		return true
 	}
 	return false

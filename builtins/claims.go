@@ -38,7 +38,8 @@ type facts struct {
 //	number        x                                              x         x     x
 //
 // balanced needs a measure that comes in several series. An event's own
-// measures, took and recovered, take no window.
+// measures, and whether a mirror is identical, take no window; that is true or
+// not, so it has no bound but equals.
 func factsOf(m plan.Measure) facts {
 	f := facts{windows: []string{"before", "after", "during", "outside"}}
 	var bounds []plan.BoundOp
@@ -61,8 +62,11 @@ func factsOf(m plan.Measure) facts {
 	case plan.FamilyNumber:
 		bounds = []plan.BoundOp{plan.AtLeast, plan.AtMost, plan.Equals, plan.None}
 	}
-	if m.Subject == plan.RefEvent {
+	if m.Subject == plan.RefEvent || m.Subject == plan.RefMirror && m.Family == plan.FamilyNumber {
 		f.windows = nil
+	}
+	if m.Unit == plan.UnitTruth {
+		bounds = []plan.BoundOp{plan.Equals}
 	}
 	for _, b := range bounds {
 		if b != plan.Balanced || slices.ContainsFunc(m.By, func(by string) bool { return by != "all" }) {
@@ -399,6 +403,14 @@ func (c *call) bound(param string) (value float64, text string, ok bool) {
 			return 0, "", false
 		}
 		return v.(float64), boundText(a.value), true
+	}
+	if m.Unit == plan.UnitTruth {
+		p.Type = TypeBool
+		v, ok := c.convert(&p, a)
+		if v == true {
+			return 1, "True", ok
+		}
+		return 0, "False", ok
 	}
 	p.Type = TypeNumber
 	if n, isNumber := starlark.AsFloat(a.value); !isNumber {

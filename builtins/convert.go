@@ -42,7 +42,13 @@ type Type string
 //	place         site, node, client, member, or list            []plan.Ref
 //	members       member, or list                                []plan.Ref
 //	configurable  topic, cluster, broker, brokers, or list       []plan.Ref
-//	bound         number, duration or size, by the measure       boundValue
+//	dedup         what id_set or high_water gives                plan.Dedup
+//	offsets       "earliest", "latest", "2m ago", or dict        plan.Offsets
+//	cut           "latest", int, or dict                         plan.Offsets
+//	operation     one of Kafka's names                           string
+//	resource      topic, consumer, cluster or string             plan.ACL
+//	argument      string, int, float, or topic                   string
+//	bound         number, duration, size or bool, by the measure boundValue
 const (
 	TypeNone         Type = "None"
 	TypeAny          Type = "any"
@@ -81,6 +87,14 @@ const (
 	TypeMembers      Type = "members"
 	TypePlaces       Type = "place"
 	TypeConfigurable Type = "configurable"
+	TypeMirror       Type = "mirror"
+	TypeUser         Type = "user"
+	TypeDedup        Type = "dedup"
+	TypeOffsets      Type = "offsets"
+	TypeCut          Type = "cut"
+	TypeOperation    Type = "operation"
+	TypeResource     Type = "resource"
+	TypeArg          Type = "argument"
 	TypeAction       Type = "action"
 	TypeMeasure      Type = "measure"
 	TypeClaim        Type = "claim"
@@ -131,6 +145,18 @@ func (t Type) want() string {
 		return "site, node, client, member or list of these"
 	case TypeConfigurable:
 		return "topic, cluster, broker or brokers"
+	case TypeDedup:
+		return "id_set() or high_water(per = …)"
+	case TypeOffsets:
+		return `"earliest", "latest", a time such as "2m ago", or a dict of partition to offset`
+	case TypeCut:
+		return `an offset, "latest", or a dict of partition to offset`
+	case TypeOperation:
+		return spell.List(operations())
+	case TypeResource:
+		return `topic, consumer, cluster, or a string such as "group:billing", "topic:ord*", "transactional_id:shop" or "cluster"`
+	case TypeArg:
+		return "string, int or float"
 	}
 	return string(t)
 }
@@ -182,8 +208,21 @@ func (c *call) convert(p *Param, a argument) (any, bool) {
 		return c.mismatch(p, a)
 	case TypePlacement:
 		return c.toPlacement(p, a)
-	case TypeSite, TypeCluster, TypeTopic, TypeProducer, TypeConsumer, TypeClient, TypeEvent:
+	case TypeSite, TypeCluster, TypeTopic, TypeProducer, TypeConsumer, TypeClient, TypeEvent, TypeMirror, TypeUser:
 		return c.toThing(p, a)
+	case TypeDedup:
+		if v, ok := a.value.(dedup); ok {
+			return v.how, true
+		}
+		return c.mismatch(p, a)
+	case TypeOffsets, TypeCut:
+		return c.toOffsets(p, a)
+	case TypeOperation:
+		return c.toOperation(p, a)
+	case TypeResource:
+		return c.toResource(p, a)
+	case TypeArg:
+		return c.toArg(p, a)
 	case TypeSites, TypeTopics:
 		return c.toThings(p, a)
 	case TypeNode, TypeNodes, TypeNodesOrHit, TypeMembers, TypePlaces, TypeConfigurable:
@@ -252,7 +291,7 @@ func hintFor(t Type, v starlark.Value) string {
 			return numberIn(string(v))
 		case TypeNode, TypeNodes, TypeNodesOrHit:
 			return hintNode
-		case TypeSite, TypeCluster, TypeTopic, TypeTopics, TypeProducer, TypeConsumer, TypeClient, TypeEvent:
+		case TypeSite, TypeCluster, TypeTopic, TypeTopics, TypeProducer, TypeConsumer, TypeClient, TypeEvent, TypeMirror, TypeUser:
 			if identifier.MatchString(string(v)) {
 				return "a handle is a global, without quotes: " + string(v)
 			}

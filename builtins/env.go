@@ -57,6 +57,8 @@ type Env struct {
 	params map[string]bool
 	ids    map[string]plan.Pos // of expectations
 	count  int
+
+	toolsOnly []plan.Pos // where tools run on the only cluster
 }
 
 // NewEnv starts an evaluation. The words ask thread where they are called.

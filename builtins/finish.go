@@ -27,6 +27,7 @@ func (e *Env) Finish(file string, globals []Global) (p *plan.Plan, whole bool) {
 	e.reportUnused()
 	e.checkSet(file)
 	names := e.names(globals)
+	e.onlyCluster(names)
 	p = &e.plan
 	p.Format = plan.Format
 	for i := range p.Events {
@@ -35,6 +36,9 @@ func (e *Env) Finish(file string, globals []Global) (p *plan.Plan, whole bool) {
 		}
 	}
 	rename(reflect.ValueOf(p).Elem(), names)
+	if len(e.problems) == 0 {
+		derive(p)
+	}
 	if impliedIn(p) {
 		p.Sites = append([]plan.Site{{Name: plan.ImpliedSite, Implied: true}}, p.Sites...)
 	}
@@ -219,6 +223,11 @@ func impliedIn(p *plan.Plan) bool {
 	}
 	for _, x := range p.Consumers {
 		if x.Site == plan.ImpliedSite {
+			return true
+		}
+	}
+	for _, m := range p.Mirrors {
+		if m.Site == plan.ImpliedSite {
 			return true
 		}
 	}

@@ -45,6 +45,8 @@ class _Claim: ...
 class _Node: ...
 class _Member: ...
 class _Site: ...
+class _User: ...
+class _Dedup: ...
 
 class _Nodes(Sequence[_Node]):
     def __getitem__(self, index: Any) -> Any: ...
@@ -82,7 +84,7 @@ func Stub() string {
 	for _, name := range sortedKeys(classes) {
 		stubMeasure(&b, table, name, classes[name])
 	}
-	for _, typ := range []string{"alarm", "cluster", "consumer", "event", "producer", "topic"} {
+	for _, typ := range []string{"alarm", "cluster", "consumer", "event", "mirror", "producer", "topic"} {
 		fmt.Fprintf(&b, "\nclass %s:\n", className(Type(typ)))
 		for i := range table {
 			if table[i].On == typ {
@@ -113,6 +115,8 @@ func measureClass(m plan.Measure) string {
 		name += "OfTime"
 	case plan.UnitBytes:
 		name += "OfBytes"
+	case plan.UnitTruth:
+		name += "OfTruth"
 	}
 	if m.Subject == plan.RefEvent {
 		name += "OfEvent"
@@ -258,6 +262,16 @@ func pyType(t Type, of *plan.Measure) string {
 		return "_Place | Sequence[_Place]"
 	case TypeConfigurable:
 		return "_Topic | _Cluster | _Node | _Nodes | Sequence[_Node]"
+	case TypeOffsets:
+		return `Literal["earliest", "latest"] | str | Mapping[int, int]`
+	case TypeCut:
+		return `int | Literal["latest"] | str | Mapping[int, int]`
+	case TypeOperation:
+		return "Literal[" + strings.Join(quoted(operations()), ", ") + "] | str"
+	case TypeResource:
+		return "_Topic | _Consumer | _Cluster | str"
+	case TypeArg:
+		return "str | float"
 	case TypeMeasure:
 		if of != nil {
 			return measureClass(*of)
@@ -269,6 +283,8 @@ func pyType(t Type, of *plan.Measure) string {
 			return "_Length"
 		case of != nil && of.Unit == plan.UnitBytes:
 			return "str | int"
+		case of != nil && of.Unit == plan.UnitTruth:
+			return "bool"
 		}
 		return "float"
 	}

@@ -111,7 +111,7 @@ func (w *Word) Signature() string {
 // then by name.
 func Table() []Word {
 	words := slices.Concat(
-		thingWords(), selectorWords(), happeningWords(), verbWords(),
+		thingWords(), mirrorWords(), selectorWords(), happeningWords(), verbWords(), mirrorVerbs(), adminVerbs(),
 		claimWords(), windowWords(), boundWords(), unitWords(), measureWords(),
 	)
 	slices.SortFunc(words, func(a, b Word) int {
@@ -124,6 +124,15 @@ func Table() []Word {
 func measureWords() []Word {
 	var words []Word
 	for _, m := range plan.Measures() {
+		if m.Name == "identical" {
+			words = append(words, Word{
+				On: typeOfRef(m.Subject), Name: m.Name, Kind: Function, Family: Measures, Position: 1,
+				Params:  []Param{{Name: "aspect", Type: TypeString, Required: true, Choices: plan.Aspects(), Help: "in which respect"}},
+				Returns: TypeMeasure, Help: sentence(m.Help) + " " + measureFacts(m), run: runIdentical(m),
+				Example: `expect(copy.identical("records").equals(True))`,
+			})
+			continue
+		}
 		words = append(words, Word{
 			On: typeOfRef(m.Subject), Name: m.Name, Kind: Attribute, Family: Measures,
 			Returns: TypeMeasure, Help: sentence(m.Help) + " " + measureFacts(m),
@@ -168,6 +177,8 @@ func unitWord(u plan.Unit) string {
 		return "share"
 	case plan.UnitBytes:
 		return "size"
+	case plan.UnitTruth:
+		return "truth"
 	}
 	return "count"
 }

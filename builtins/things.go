@@ -232,7 +232,10 @@ func runCluster(c *call) starlark.Value {
 			c.errorAt(c.raw("zookeeper").pos, "got zookeeper with version "+quote(c.str("version"))+", want a version below 4: Kafka 4 has no ZooKeeper mode (KIP-833)", `version = "3.9.1"`)
 		}
 	}
-	cl := plan.Cluster{Pos: c.at.pos, Name: t.id, Version: c.str("version"), Image: c.str("image"), Config: c.config("config", brokerScope)}
+	cl := plan.Cluster{
+		Pos: c.at.pos, Name: t.id, Version: c.str("version"), Image: c.str("image"), Auth: c.str("auth"),
+		Config: c.config("config", brokerScope),
+	}
 	single := c.brokerConfigs("broker_config", c.int("brokers"))
 	for i := range c.int("brokers") {
 		n := plan.Node{ID: int32(i + 1), Role: role, Site: sites[i%len(sites)]}
@@ -254,6 +257,7 @@ func runCluster(c *call) starlark.Value {
 
 func runTopic(c *call) starlark.Value {
 	t := c.newThing(plan.RefTopic)
+	t.partitions = c.int("partitions")
 	placement, _ := c.arg("placement").(map[int][]int32)
 	c.env.plan.Topics = append(c.env.plan.Topics, plan.Topic{
 		Pos: c.at.pos, Name: t.id, Cluster: c.thing("cluster").id,
@@ -277,7 +281,7 @@ func runProducer(c *call) starlark.Value {
 		Rate: c.num("rate"), Members: c.int("members"), Acks: c.str("acks"), Idempotent: c.bool("idempotent"),
 		Keys: c.int("keys"), Size: int(c.num("size")), Partitioner: c.str("partitioner"),
 		Timeout: c.dur("timeout"), Buffer: int64(c.num("buffer")), Compression: c.str("compression"),
-		Site: c.siteName(), Config: c.config("config", producerScope),
+		Owns: c.bool("owns"), Site: c.siteName(), User: c.thing("user").id, Config: c.config("config", producerScope),
 	}
 	if c.has("transaction") {
 		p.Transaction = c.int("transaction")
@@ -304,7 +308,11 @@ func runConsumer(c *call) starlark.Value {
 		Pos: c.at.pos, Name: t.id, Group: c.str("group"), Members: c.int("members"),
 		Start: c.str("start"), Commit: c.str("commit"), CommitEvery: c.dur("commit_every"),
 		Assignor: c.str("assignor"), Work: c.dur("work"), SessionTimeout: c.dur("session_timeout"),
-		Site: c.siteName(), Config: c.config("config", consumerScope),
+		Site: c.siteName(), User: c.thing("user").id, Config: c.config("config", consumerScope),
+	}
+	t.group = x.Group
+	if how, ok := c.arg("dedup").(plan.Dedup); ok {
+		x.Dedup = &how
 	}
 	if level := c.str("isolation"); level != "read_uncommitted" {
 		x.Isolation = level

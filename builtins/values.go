@@ -41,7 +41,9 @@ type thing struct {
 	lost  bool   // name = was wrong, which has been recorded
 	pos   plan.Pos
 
-	brokers int // of a cluster
+	brokers    int    // of a cluster
+	partitions int    // of a topic, as declared
+	group      string // of a consumer
 }
 
 var (

@@ -20,6 +20,18 @@ billing = consumer(orders, group = "billing", members = 2)
 outage = at("20s", kill(kafka.broker(4), restart_after = "50s"))
 frozen = at("20s", pause(kafka.broker(3)))
 cut = at("20s", netsplit(kafka.broker(2), dc1))
+london = site()
+west = cluster(site = dc2)
+copy = mirror(orders, to = west, site = london)
+copies = topic(kafka, partitions = 6, replicas = 3, min_insync = 2)
+at("10s", fail_over(billing, shop, to = copy))
+resting = consumer(orders, group = "resting")
+at("10s", scale(resting, members = 0))
+secure = cluster(site = dc2)
+events = topic(secure)
+writer = user(secure, produces = events)
+reader = user(secure)
+source = producer(events, user = writer)
 expect(shop.failed.none())
 `
 
@@ -46,7 +58,7 @@ func TestExamplesOfTheTable(t *testing.T) {
 			case w.Name == "link":
 			case assigned.MatchString(line):
 				line = assigned.ReplaceAllString(line, "example = ")
-			case w.On != "" && w.Kind == builtins.Function && !strings.HasPrefix(line, "at("):
+			case w.On != "" && w.Kind == builtins.Function && !strings.HasPrefix(line, "at(") && !strings.HasPrefix(line, "expect("):
 				line = "example = " + line
 			}
 			if err := loadText(t, text+line+"\n", interp.Options{}); err != nil {

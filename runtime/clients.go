@@ -24,6 +24,10 @@ type Env struct {
 	// Operators are the super users of clusters with authentication, by
 	// cluster, as whom the control side and mirrors act.
 	Operators map[string]Login
+	// Denied, when set, is told each answer of a broker that refuses a member
+	// for want of rights, or because it is not who it says; text is Kafka's own.
+	// It must not block. What it was told before, it leaves out by itself.
+	Denied func(client string, member int, cluster, text string)
 }
 
 // ProducerSpec is one member of a producer.
@@ -136,6 +140,20 @@ type Admin interface {
 	Coordinator(ctx context.Context, cluster, group string) (int32, error)
 }
 
+// Grantor is the power of an Admin to give users the rights that they hold from
+// the start (plan.User.Rights), as allow does for one.
+type Grantor interface {
+	// Grant returns once every broker shows the rights.
+	Grant(ctx context.Context, cluster, user string, rights []plan.ACL) (Proof, error)
+}
+
+// Enroller is the power of an Admin to make the SCRAM credentials of users
+// (AlterUserScramCredentials), on engines whose clusters come up without them.
+type Enroller interface {
+	// Enroll returns once every broker knows the credentials.
+	Enroll(ctx context.Context, cluster string, logins []Login) (Proof, error)
+}
+
 // Configs is the power to read configs back before they are changed, so that
 // revert_after restores what was there. A nil value means: not set.
 type Configs interface {
@@ -153,7 +171,7 @@ type Group struct {
 	State      string // Stable, PreparingRebalance …
 	Members    int
 	Generation int32
-	Committed  map[string]map[int32]int64 // topic, partition: next offset
+	Committed  map[string]map[int32]int64 // topic of the plan, partition: next offset
 }
 
 // Auditor reads logs independently of the load.

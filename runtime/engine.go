@@ -225,6 +225,13 @@ type Relayer interface {
 	Relay(ctx context.Context, client, via string) (Proof, error)
 }
 
+// Disconnecter is the power of a World to reset the connections that stand
+// between a place and the brokers, as a client's are that is pointed elsewhere.
+// A World that is no Relayer has it, for reroute.
+type Disconnecter interface {
+	Disconnect(place Place)
+}
+
 // RelayPlace is where the relay of a site stands, as an end of paths.
 func RelayPlace(site string) Place { return Place{Client: "relay/" + site, Member: 1, Site: site} }
 
@@ -235,6 +242,9 @@ type Proof struct {
 	Text string    // for people: "process gone, port closed"
 	// Wrote is where the record of send landed; nil for every other verb.
 	Wrote *Written
+	// Deleted are what delete_records and delete took away, by plan topic: the
+	// records before Offset of a partition, or, with Partition -1, the topic.
+	Deleted []Written
 }
 
 // Written is the place of one record in a log.

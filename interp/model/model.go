@@ -104,7 +104,17 @@ type checker struct {
 	problems []Problem
 }
 
+// declared gives a plan without what mirrors bring with them: their topics and
+// observers are made to fit, and nobody wrote them.
+func declared(p *plan.Plan) *plan.Plan {
+	d := *p
+	d.Topics = slices.DeleteFunc(slices.Clone(p.Topics), func(t plan.Topic) bool { return t.Origin != plan.Declared })
+	d.Consumers = slices.DeleteFunc(slices.Clone(p.Consumers), func(x plan.Consumer) bool { return x.Observes != "" })
+	return &d
+}
+
 func newChecker(p *plan.Plan) *checker {
+	p = declared(p)
 	c := &checker{
 		p: p, run: p.Scenario.RunFor, warmup: p.Scenario.Warmup,
 		sites:     make(map[string]bool),

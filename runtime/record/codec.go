@@ -99,7 +99,11 @@ func hasPart(op Op) bool   { return op != OpAccepted && op != OpLate }
 func hasSeq(op Op) bool    { return op != OpLate && op != OpForeign && op != OpPosition }
 func hasReason(op Op) bool { return op == OpFailed || op == OpUnknown }
 func hasOffset(op Op) bool {
-	return op == OpAcked || op == OpDelivered || op == OpForeign || op == OpPosition || op == OpAudited || op == OpAborted
+	switch op {
+	case OpAcked, OpDelivered, OpForeign, OpPosition, OpAudited, OpAborted, OpDropped:
+		return true
+	}
+	return false
 }
 
 // shape is what numbers in a stream mean.

@@ -207,7 +207,7 @@ func (f *Feed) read(payload []byte) (part, map[Stream]*arrival, error) {
 			touch(of, owner)
 		case sectionSegment:
 			touch(sectionProducer, owner)
-		case sectionChange:
+		case sectionChange, sectionState:
 			touch(sectionConsumer, owner)
 		case sectionAuditMark:
 			touch(sectionAudit, 0)
@@ -260,7 +260,7 @@ func belongs(a Actor, op Op) bool {
 	switch op {
 	case OpAccepted, OpAcked, OpFailed, OpUnknown, OpLate:
 		return a == ActorProducer
-	case OpDelivered, OpPosition:
+	case OpDelivered, OpPosition, OpDropped:
 		return a == ActorConsumer
 	case OpForeign:
 		return a == ActorConsumer || a == ActorAudit

@@ -14,8 +14,16 @@ import (
 	"starfall/interp/plan"
 )
 
-// Format is the version of the run folder. Open refuses a newer one.
-const Format = 1
+// Format is the version of the run folder. Open refuses a newer one, and reads
+// those from oldest on.
+//
+//	format  since
+//	1       –
+//	2       dropped spans, state sections, topics of mirrors
+const (
+	Format = 2
+	oldest = 1
+)
 
 // Info says under which conditions a run took place. It is written before the
 // run starts (run.json) and does not change.

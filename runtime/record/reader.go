@@ -27,11 +27,12 @@ type Stream struct {
 }
 
 // Block is what was recorded between two cuts of the writer. Segments,
-// Changes, Samples and Audits are in order of their recording; the spans of
+// Changes, States, Samples and Audits are in order of their recording; the spans of
 // one stream are too.
 type Block struct {
 	Segments []SegmentNote
 	Changes  []GroupChange
+	States   []StateNote
 	Samples  []Sample
 	Audits   []AuditMark
 
@@ -128,8 +129,10 @@ func (d *Decoder) Decode(payload []byte) (*Block, error) {
 			b.Samples = append(b.Samples, d.readSample(&in, owner))
 		case sectionAuditMark:
 			b.Audits = append(b.Audits, readMark(&in, owner))
+		case sectionState:
+			b.States = append(b.States, readState(&in, owner))
 		default:
-			return nil, fmt.Errorf("record: evidence: got section kind %d, want 1 to %d", kind, sectionAuditMark)
+			return nil, fmt.Errorf("record: evidence: got section kind %d, want 1 to %d", kind, sectionState)
 		}
 		if in.bad {
 			return nil, errSection

@@ -170,7 +170,7 @@ func TestFolderRoundTrip(t *testing.T) {
 	checkAll(t, r)
 	for name, want := range map[string]string{
 		"shop.csv":    "second,sending,rate,failed,unknown,late\n0,6,6,1,1,2\n",
-		"billing.csv": "second,rate,foreign\n0,2,1\n",
+		"billing.csv": "second,rate,foreign,dropped\n0,2,1,0\n",
 		"kafka.csv":   "second,alive,active_controllers,offline,under_replicated,under_min_insync\n0.200,1,1,1,1,1\n",
 	} {
 		got, err := os.ReadFile(filepath.Join(dir, "series", name))
@@ -192,11 +192,11 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	if err := w.Close(0); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, FileInfo), []byte(`{"format": 2, "engine": {}}`), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, FileInfo), []byte(`{"format": 3, "engine": {}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	_, err = Open(dir)
-	if want := "record: run.json: got format 2, want 1: update starfall to read this run"; err == nil || err.Error() != want {
+	if want := "record: run.json: got format 3, want 1 to 2: update starfall to read this run"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -63,8 +63,8 @@ func Open(dir string) (*Recording, error) {
 	if err := json.Unmarshal(about, &version); err != nil {
 		return nil, fmt.Errorf("record: %s: %w: the run was cut off before it began", FileInfo, err)
 	}
-	if version.Format != Format {
-		return nil, fmt.Errorf("record: %s: got format %d, want %d: %s", FileInfo, version.Format, Format, remedy(version.Format))
+	if version.Format < oldest || version.Format > Format {
+		return nil, fmt.Errorf("record: %s: got format %d, want %d to %d: %s", FileInfo, version.Format, oldest, Format, remedy(version.Format))
 	}
 	r := &Recording{path: filepath.Join(dir, filepath.FromSlash(fileEvidence))}
 	if err := json.Unmarshal(about, &r.Info); err != nil {
@@ -113,8 +113,8 @@ func (r *Recording) readJournal(path string) error {
 			if err := json.Unmarshal(line, &head); err != nil {
 				return fmt.Errorf("record: %s:1: %w", FileJournal, err)
 			}
-			if head.Format != Format {
-				return fmt.Errorf("record: %s: got format %d, want %d: %s", FileJournal, head.Format, Format, remedy(head.Format))
+			if head.Format < oldest || head.Format > Format {
+				return fmt.Errorf("record: %s: got format %d, want %d to %d: %s", FileJournal, head.Format, oldest, Format, remedy(head.Format))
 			}
 			continue
 		}

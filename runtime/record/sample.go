@@ -65,6 +65,14 @@ type GroupChange struct {
 	Assigned   []TopicPartition
 }
 
+// StateNote is how much memory a member's dedup takes at a moment.
+type StateNote struct {
+	At       time.Duration
+	Consumer int // index in plan.Consumers
+	Member   int // from 1
+	Bytes    int64
+}
+
 // TopicPartition names a partition.
 type TopicPartition struct {
 	Topic     string

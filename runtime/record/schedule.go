@@ -96,12 +96,13 @@ func Key(index int) string { return "key-" + strconv.Itoa(index) }
 // it for each record and sends there; the judge asks it for which partition a
 // record was due that nobody acknowledged.
 type Partitioner struct {
-	Kind     string // round_robin, hash or random, as in plan.Producer
+	Kind     string // round_robin, hash, random or available, as in plan.Producer
 	Seed     int64
 	Producer int // index in plan.Producers
 	Member   int // from 1
 	Members  int // of the producer when the run starts: spreads round_robin
 	Keys     int
+	Owns     bool     // the member has partitions of its own (plan.Producer.Owns); set before use
 	hashes   []uint32 // murmur2 of each key, filled for hash
 }
 
@@ -120,13 +121,28 @@ func NewPartitioner(kind string, seed int64, producer, member, members, keys int
 // Partition is where record seq goes when the topic has n partitions.
 // round_robin starts each member at another partition. hash is Kafka's default
 // for records with a key (murmur2 of the key); without keys it is random.
+// available goes by turns as round_robin does: the answer is its first choice,
+// and where the record really goes, the load alone knows.
+//
+// A member that owns partitions chooses among these in the same way: of n they
+// are m-1, m-1+Members, … for member m. Where there are fewer partitions than
+// members, members share them.
 func (p *Partitioner) Partition(seq uint64, n int) int32 {
 	if n <= 1 {
 		return 0
 	}
+	if p.Owns {
+		first := (p.Member - 1) % p.Members % n
+		own := (n - first + p.Members - 1) / p.Members
+		return int32(first + p.Members*int(p.among(seq, own, 0)))
+	}
+	return p.among(seq, n, uint64(p.Member-1)*uint64(n)/uint64(p.Members))
+}
+
+// among chooses one of n; start is where turns begin.
+func (p *Partitioner) among(seq uint64, n int, start uint64) int32 {
 	switch {
-	case p.Kind == "round_robin":
-		start := uint64(p.Member-1) * uint64(n) / uint64(p.Members)
+	case p.Kind == "round_robin", p.Kind == "available":
 		return int32((start + seq) % uint64(n))
 	case p.Kind == "hash" && p.Keys > 0:
 		return int32(p.hashes[KeyOf(p.Seed, p.Producer, p.Member, seq, p.Keys)] % uint32(n))

@@ -21,6 +21,7 @@ import (
 //	change     consumer index  GroupChange
 //	sample     cluster index   Sample
 //	auditMark  topic index     AuditMark
+//	state      consumer index  StateNote
 const (
 	sectionProducer byte = iota + 1
 	sectionConsumer
@@ -30,6 +31,7 @@ const (
 	sectionChange
 	sectionSample
 	sectionAuditMark
+	sectionState
 )
 
 // SegmentNote is a Segment of one member's schedule. End: from Segment.At on
@@ -204,6 +206,16 @@ func readChange(c *cursor, owner int) GroupChange {
 		g.Assigned = append(g.Assigned, TopicPartition{c.string(), int32(c.int())})
 	}
 	return g
+}
+
+func appendState(dst []byte, n StateNote) []byte {
+	dst = appendInt(dst, int64(n.At))
+	dst = appendInt(dst, int64(n.Member))
+	return appendInt(dst, n.Bytes)
+}
+
+func readState(c *cursor, owner int) StateNote {
+	return StateNote{Consumer: owner, At: time.Duration(c.int()), Member: int(c.int()), Bytes: c.int()}
 }
 
 func appendSample(dst []byte, s Sample, topics map[string]int) []byte {

@@ -12,7 +12,7 @@ import (
 
 // counts is what happened in one second in one stream.
 type counts struct {
-	accepted, acked, failed, unknown, late, delivered, foreign uint64
+	accepted, acked, failed, unknown, late, delivered, foreign, dropped uint64
 }
 
 // perSecond counts by whole second of scenario time from zero on.
@@ -44,6 +44,7 @@ func (p *perSecond) put(second int, c counts) {
 	x.late += c.late
 	x.delivered += c.delivered
 	x.foreign += c.foreign
+	x.dropped += c.dropped
 }
 
 func (c *counts) add(s *Span) {
@@ -63,6 +64,8 @@ func (c *counts) add(s *Span) {
 		c.delivered += n
 	case OpForeign:
 		c.foreign += n
+	case OpDropped:
+		c.dropped += n
 	}
 }
 
@@ -122,10 +125,10 @@ func (w *Writer) writeSeries(all bool) error {
 		first, rows := s.take(all)
 		var b []byte
 		for k, c := range rows {
-			b = fmt.Appendf(b, "%d,%d,%d\n", first+k, c.delivered, c.foreign)
+			b = fmt.Appendf(b, "%d,%d,%d,%d\n", first+k, c.delivered, c.foreign, c.dropped)
 		}
 		if len(b) > 0 {
-			if err := w.out.series(fileName(w.plan.Consumers[i].Name), "second,rate,foreign", b); err != nil {
+			if err := w.out.series(fileName(w.plan.Consumers[i].Name), "second,rate,foreign,dropped", b); err != nil {
 				return err
 			}
 		}

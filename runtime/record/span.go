@@ -21,6 +21,7 @@ type Op uint8
 //	position   At, Member, Topic, Partition, Offset: the next offset to be read         consumer
 //	audited    Topic, Partition, Producer, Source, First, Stride, Offset                audit
 //	aborted    like audited: stands in the log, in a transaction that did not commit    audit
+//	dropped    like delivered: the group had it, and dedup did not let it through       consumer
 const (
 	OpAccepted Op = iota
 	OpAcked
@@ -32,6 +33,7 @@ const (
 	OpPosition
 	OpAudited
 	OpAborted
+	OpDropped
 	numOps
 )
 

@@ -5,6 +5,7 @@ package record
 
 import (
 	"encoding/binary"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -234,8 +235,18 @@ type ProducerLog struct {
 }
 
 // On gives the log of the same member for another topic of the plan, to which
-// it has turned: what is acknowledged there goes into the same stream.
-func (l *ProducerLog) On(topic string) *ProducerLog { panic("merged") }
+// it has failed over or back. The schedule and the fates of both stand in one
+// stream: a record has one fate, whichever topic it ends in. It panics on a
+// topic that the plan has not.
+func (l *ProducerLog) On(topic string) *ProducerLog {
+	i, ok := l.s.w.topics[topic]
+	if !ok {
+		panic(fmt.Sprintf("record: topic %q: not in the plan", topic))
+	}
+	out := *l
+	out.topic = int32(i)
+	return &out
+}
 
 // Due says that the records from first on are due from at on, rate of them a
 // second (0: all at at), over that many partitions, until the next Due or End.
@@ -327,13 +338,38 @@ type ConsumerLog struct {
 	topics   map[string]int
 }
 
+// topic numbers a topic of the plan. Evidence of a topic that the plan has not
+// would be taken for another's: the recording fails.
+func (l *ConsumerLog) topic(name string) int32 {
+	i, ok := l.topics[name]
+	if !ok {
+		l.s.w.mu.Lock()
+		l.s.w.fail(fmt.Errorf("record: topic %q: not in the plan", name))
+		l.s.w.mu.Unlock()
+	}
+	return int32(i)
+}
+
 // Delivered says that the record was processed (its work done).
 func (l *ConsumerLog) Delivered(topic string, partition int32, offset int64, id Identity, at time.Duration) {
+	l.one(OpDelivered, topic, partition, offset, id, at)
+}
+
+// Dropped says that dedup recognised the record, rightly or wrongly, and did
+// not process it. It moves the group's position as a delivery does, and is to
+// be reported in one order with the deliveries of its partition.
+func (l *ConsumerLog) Dropped(topic string, partition int32, offset int64, id Identity, at time.Duration) {
+	l.one(OpDropped, topic, partition, offset, id, at)
+}
+
+// one takes one record of this run; what claims to be of a producer that the
+// plan has not is none.
+func (l *ConsumerLog) one(op Op, topic string, partition int32, offset int64, id Identity, at time.Duration) {
 	if id.Producer >= len(l.s.w.plan.Producers) {
 		l.Foreign(topic, partition, offset, at)
 		return
 	}
-	x := Span{Op: OpDelivered, Member: l.member, Topic: int32(l.topics[topic]), Partition: partition,
+	x := Span{Op: op, Member: l.member, Topic: l.topic(topic), Partition: partition,
 		Producer: int32(id.Producer), Source: int32(id.Member), First: id.Seq, Stride: 1, N: 1, Offset: offset, At: at}
 	l.s.mu.Lock()
 	l.s.add(&x)
@@ -352,7 +388,7 @@ func (l *ConsumerLog) DeliveredRun(topic string, partition int32, offset int64, 
 		}
 		return
 	}
-	x := Span{Op: OpDelivered, Member: l.member, Topic: int32(l.topics[topic]), Partition: partition,
+	x := Span{Op: OpDelivered, Member: l.member, Topic: l.topic(topic), Partition: partition,
 		Producer: int32(id.Producer), Source: int32(id.Member), First: id.Seq, Stride: max(stride, 1), N: uint32(n), Offset: offset, At: at}
 	l.s.mu.Lock()
 	l.s.add(&x)
@@ -361,7 +397,7 @@ func (l *ConsumerLog) DeliveredRun(topic string, partition int32, offset int64, 
 
 // Foreign says that something was delivered that is no record of this run.
 func (l *ConsumerLog) Foreign(topic string, partition int32, offset int64, at time.Duration) {
-	x := Span{Op: OpForeign, Member: l.member, Topic: int32(l.topics[topic]), Partition: partition,
+	x := Span{Op: OpForeign, Member: l.member, Topic: l.topic(topic), Partition: partition,
 		N: 1, Offset: offset, At: at}
 	l.s.mu.Lock()
 	l.s.add(&x)
@@ -371,7 +407,7 @@ func (l *ConsumerLog) Foreign(topic string, partition int32, offset int64, at ti
 // Position says where the member goes on reading a partition: after an
 // assignment, a seek, or a reset of offsets. Deliveries move it by themselves.
 func (l *ConsumerLog) Position(topic string, partition int32, offset int64, at time.Duration) {
-	x := Span{Op: OpPosition, Member: l.member, Topic: int32(l.topics[topic]), Partition: partition,
+	x := Span{Op: OpPosition, Member: l.member, Topic: l.topic(topic), Partition: partition,
 		N: 1, Offset: offset, At: at}
 	l.s.mu.Lock()
 	l.s.settle()
@@ -383,6 +419,13 @@ func (l *ConsumerLog) Position(topic string, partition int32, offset int64, at t
 // is an assignment too.
 func (l *ConsumerLog) Assigned(generation int32, owned []TopicPartition, at time.Duration) {
 	l.s.w.change(GroupChange{At: at, Consumer: l.consumer, Member: int(l.member), Generation: generation, Assigned: owned})
+}
+
+// State says how many bytes the memory holds by which the member recognises
+// records at present (dedup). A member that stops or crashes loses it: that is
+// State(0). It is to be called about five times a wall second, or on change.
+func (l *ConsumerLog) State(bytes int64, at time.Duration) {
+	l.s.w.state(StateNote{At: at, Consumer: l.consumer, Member: int(l.member), Bytes: bytes})
 }
 
 // Left says that the member has left the group in good order.

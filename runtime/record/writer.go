@@ -176,6 +176,13 @@ func (w *Writer) change(g GroupChange) {
 	w.mu.Unlock()
 }
 
+func (w *Writer) state(n StateNote) {
+	body := appendState(nil, n)
+	w.mu.Lock()
+	w.meta = appendSection(w.meta, sectionState, n.Consumer, body)
+	w.mu.Unlock()
+}
+
 func (w *Writer) audited(m AuditMark) {
 	body := appendMark(nil, m)
 	w.mu.Lock()
