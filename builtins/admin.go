@@ -4,12 +4,14 @@
 package builtins
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"go.starlark.net/starlark"
 
+	"starfall/internal/kafkatools"
 	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
@@ -262,6 +264,11 @@ func (c *call) offset(p *Param, a argument, v starlark.Value) (int64, bool) {
 func runTool(c *call) starlark.Value {
 	a := c.newAction(plan.Tool)
 	a.plan.Tool = c.str("name")
+	// What its cluster's release has of it is checked when that is known.
+	var unknown *kafkatools.Unknown
+	if errors.As(kafkatools.Check(a.plan.Tool, ""), &unknown) {
+		c.wrong(c.param("name"), c.raw("name"), unknown.Message, unknown.Hint)
+	}
 	list, _ := c.arg("args").([]any)
 	for _, x := range list {
 		a.plan.Args = append(a.plan.Args, x.(string))

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"starfall/internal/kafkaconf"
+	"starfall/internal/kafkatools"
 	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
@@ -44,8 +45,9 @@ func familyTitles() []struct {
 }
 
 // Doc explains a word: a predeclared name, an attribute (rate, or
-// producer.rate), a type such as measure, or one of Kafka's config names. When
-// there is none of that name, the text says what may have been meant.
+// producer.rate), a type such as measure, one of Kafka's config names, or one of
+// its tools; with tool come the names of all of them. When there is none of that
+// name, the text says what may have been meant.
 func Doc(word string) (text string, ok bool) {
 	table := Table()
 	var found []string
@@ -59,7 +61,13 @@ func Doc(word string) (text string, ok bool) {
 			found = append(found, word+", a type\n\nIt has "+attrs+".\n")
 		}
 	}
+	if word == string(plan.Tool) && len(found) > 0 {
+		found = append(found, "The tools are\n\n"+indented(strings.Join(kafkatools.Names(), " "))+"\nstarfall doc kafka-topics explains one; docs/tools.md has them all.\n")
+	}
 	found = append(found, confDocs(word)...)
+	if t, ok := kafkatools.Lookup(word); ok {
+		found = append(found, t.Doc())
+	}
 	if len(found) > 0 {
 		return strings.Join(found, "\n"), true
 	}
@@ -79,6 +87,9 @@ func docNames(table []Word) []string {
 	}
 	for _, s := range kafkaconf.Scopes() {
 		names = append(names, kafkaconf.Names(s)...)
+	}
+	for _, t := range kafkatools.Table() {
+		names = append(names, t.Name)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -189,12 +200,18 @@ func Index() string {
 		slices.Sort(names)
 		names = slices.Compact(names)
 		b.WriteString(f.title + "\n")
-		for line := range strings.Lines(wrap(strings.Join(names, " "), 76)) {
-			b.WriteString("  " + line)
-		}
-		b.WriteString("\n")
+		b.WriteString(indented(strings.Join(names, " ")))
 	}
 	return b.String()
+}
+
+// indented breaks text into indented lines.
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(wrap(text, 76)) {
+		b.WriteString("  " + line)
+	}
+	return b.String() + "\n"
 }
 
 // wrap breaks text into lines of at most width characters.
@@ -310,6 +327,8 @@ func (t Type) short() string {
 		return "place or list of places"
 	case TypeBound:
 		return "number, duration or size"
+	case TypeOperation:
+		return "Kafka's name of an operation"
 	}
 	return t.want()
 }

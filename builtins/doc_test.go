@@ -82,6 +82,9 @@ func TestDoc(t *testing.T) {
 		{"cluster", true, []string{"It has active_controllers, alive, any_broker"}},
 		{"measure", true, []string{"measure, a type", "never_below"}},
 		{"broker.session.timeout.ms", true, []string{"a broker config of Kafka", "9000", "needs a restart"}},
+		{"tool", true, []string{"tool(name, *args, on = None)", "The tools are", "kafka-consumer-groups"}},
+		{"kafka-preferred-replica-election", true, []string{"one of Kafka's tools", "since Kafka 3.0", "kafka-leader-election"}},
+		{"mirror.identical", true, []string{"mirror.identical(aspect)", "\"records\"", "Bounds: equals."}},
 		{"kil", false, []string{"did you mean kill?"}},
 		{"qqqqqq", false, []string{"there is no word qqqqqq"}},
 	} {

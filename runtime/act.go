@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"starfall/interp/plan"
@@ -33,6 +34,9 @@ func (r *run) fire(ev *plan.Event, occurrence int, planned *time.Duration) {
 	now := time.Now()
 	r.fired(now, planned)
 	for i := range ev.Actions {
+		if early(ev, &ev.Actions[i]) {
+			continue // grant has done it
+		}
 		r.effects.begin(ev.Name)
 		h := happening{
 			event: ev.Name, occurrence: occurrence, action: i, planned: planned,
@@ -49,6 +53,10 @@ func (r *run) fire(ev *plan.Event, occurrence int, planned *time.Duration) {
 // itself.
 func (r *run) act(h happening, a plan.Action, fired time.Time) {
 	ctx, cancel := r.limit(r.hard)
+	if a.Verb == plan.Tool {
+		cancel()
+		ctx, cancel = r.toolContext()
+	}
 	e := &effect{happening: h, act: a}
 	prepared, err := r.prepare(ctx, e)
 	entry := h.entry(record.KindFired)
@@ -168,8 +176,21 @@ func (r *run) prepare(ctx context.Context, e *effect) (func(context.Context) (Pr
 			})
 		}, nil
 
-	case plan.Resize, plan.Configure, plan.Elect, plan.Move, plan.Send:
+	case plan.FailOver, plan.FailBack:
+		e.targets = refNames(a.Targets)
+		return func(ctx context.Context) (Proof, error) { return r.redirect(ctx, a) }, nil
+
+	case plan.Reroute:
+		e.targets = refNames(a.Targets)
+		return func(ctx context.Context) (Proof, error) { return r.reroute(ctx, e) }, nil
+
+	case plan.Resize, plan.Configure, plan.Elect, plan.Move, plan.Send,
+		plan.Replay, plan.ResetOffsets, plan.Allow, plan.Deny, plan.Revoke, plan.DeleteRecords, plan.Delete:
 		return r.prepareAdmin(ctx, e, random)
+
+	case plan.Tool:
+		e.targets = refNames(a.Targets)
+		return func(ctx context.Context) (Proof, error) { return r.tool(ctx, e) }, nil
 
 	case plan.Note:
 		return func(context.Context) (Proof, error) {
@@ -234,6 +255,18 @@ func (r *run) prepareAdmin(ctx context.Context, e *effect, random *rand.Rand) (f
 		case plan.RefCluster:
 			cluster = t.Name
 			resolved = append(resolved, t)
+		case plan.RefConsumer:
+			if cluster = r.load.at(t.Name).cluster; cluster == "" {
+				return nil, fmt.Errorf("consumer %s is not in the plan", t.Name)
+			}
+			resolved = append(resolved, t)
+		case plan.RefUser:
+			u := slices.IndexFunc(r.p.Users, func(u plan.User) bool { return u.Name == t.Name })
+			if u < 0 {
+				return nil, fmt.Errorf("user %s is not in the plan", t.Name)
+			}
+			cluster = r.p.Users[u].Cluster
+			resolved = append(resolved, t)
 		default:
 			keys, err := r.resolver.nodes(ctx, []plan.Ref{t}, random)
 			if err != nil {
@@ -274,8 +307,50 @@ func (r *run) prepareAdmin(ctx context.Context, e *effect, random *rand.Rand) (f
 			sent.Topic, sent.Partition, sent.Offset = proof.Wrote.Topic, proof.Wrote.Partition, proof.Wrote.Offset
 			r.journal.add(cmp.Or(proof.At, time.Now()), sent)
 		}
+		r.noteDeleted(e, cluster, a, proof, err)
 		return proof, err
 	}, nil
+}
+
+// noteDeleted journals what the scenario took away, so that it is not lost.
+func (r *run) noteDeleted(e *effect, cluster string, a plan.Action, proof Proof, err error) {
+	gone := proof.Deleted
+	if len(gone) == 0 && a.Verb == plan.Delete && err == nil && proof.OK {
+		for _, t := range a.Targets {
+			gone = append(gone, Written{Topic: t.Name, Partition: -1})
+		}
+	}
+	for _, d := range gone {
+		if d.Partition < 0 {
+			r.mu.Lock()
+			r.deleted[d.Topic] = true
+			r.mu.Unlock()
+		}
+		entry := e.entry(record.KindDeleted)
+		entry.Cluster, entry.Topic, entry.Partition, entry.Offset = cluster, d.Topic, d.Partition, d.Offset
+		r.journal.add(cmp.Or(proof.At, time.Now()), entry)
+	}
+}
+
+// redirect is fail_over and fail_back: all clients at once.
+func (r *run) redirect(ctx context.Context, a plan.Action) (Proof, error) {
+	proofs, errs := make([]Proof, len(a.Targets)), make([]error, len(a.Targets))
+	var fs []func(context.Context) error
+	for i, t := range a.Targets {
+		fs = append(fs, func(context.Context) error {
+			switch {
+			case a.Verb == plan.FailBack:
+				proofs[i], errs[i] = r.load.failBack(ctx, t.Name)
+			case a.To == nil:
+				errs[i] = errors.New("it names no mirror")
+			default:
+				proofs[i], errs[i] = r.load.failOver(ctx, t.Name, a.To.Name)
+			}
+			return nil
+		})
+	}
+	err := together(ctx, fs)
+	return combine(proofs, true), errors.Join(append(errs, err)...)
 }
 
 // prepareConfigure reads what is set now, so that it can be put back.

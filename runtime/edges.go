@@ -191,7 +191,7 @@ func lasts(a plan.Action) (time.Duration, bool) {
 func holds(v plan.Verb) bool {
 	switch v {
 	case plan.Kill, plan.Stop, plan.Pause, plan.PowerOff, plan.Crash,
-		plan.Netsplit, plan.Slow, plan.Lose, plan.Throttle:
+		plan.Netsplit, plan.Slow, plan.Lose, plan.Throttle, plan.Reroute:
 		return true
 	}
 	return false

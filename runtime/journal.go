@@ -5,6 +5,7 @@ package runtime
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -93,8 +94,18 @@ func (j *journal) end() {
 // change writes what a cluster did by itself, once load has started. Left out
 // are Kafka's own topics, and changes of in-sync sets, which samples have.
 func (j *journal) change(c Change) {
-	if c.Topic != "" && j.p.Topic(c.Topic) == nil || c.Kind == ChangeISR {
+	if c.Kind == ChangeISR {
 		return
+	}
+	if c.Topic != "" {
+		t := j.p.KafkaTopic(c.Cluster, c.Topic)
+		if t == nil {
+			return
+		}
+		if t.Name != c.Topic {
+			c.Text = strings.Replace(c.Text, c.Topic+"/", t.Name+"/", 1)
+			c.Topic = t.Name
+		}
 	}
 	if c.At.IsZero() {
 		c.At = time.Now()
@@ -168,7 +179,11 @@ func line(e record.Event) string {
 		return "interrupted"
 	case record.KindEngineError:
 		return "engine error: " + e.Error
-	case record.KindElection, record.KindComplete, record.KindSent:
+	case record.KindDenied:
+		return e.What + ": " + e.Error
+	case record.KindTool:
+		return fmt.Sprintf("%s: exit code %d", e.What, e.Exit)
+	case record.KindElection, record.KindComplete, record.KindSent, record.KindDeleted:
 		return ""
 	}
 	return e.What

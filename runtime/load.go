@@ -45,6 +45,7 @@ type client struct {
 	producer *plan.Producer // or
 	consumer *plan.Consumer
 	index    int           // in the plan, among its kind
+	now      whereabouts   // where members start and go on
 	busy     chan struct{} // holds a token while its members change
 	rate     float64       // of all members together; 0: as fast as it goes
 	members  []*member     // by number, those that have ended included
@@ -52,6 +53,7 @@ type client struct {
 
 // member is one member, over all its lives.
 type member struct {
+	number  int // 1…
 	place   Place
 	run     Member // nil while it does not run
 	crashed bool   // ended without goodbye, and not restarted
@@ -65,15 +67,15 @@ func newLoad(p *plan.Plan, env Env, w World, starter Load, logs logs) *load {
 		if x.MaxRate {
 			rate = 0
 		}
-		l.clients = append(l.clients, &client{
-			name: x.Name, producer: x, index: i, busy: make(chan struct{}, 1), rate: rate,
-		})
+		c := &client{name: x.Name, producer: x, index: i, busy: make(chan struct{}, 1), rate: rate}
+		c.now, _ = home(p, c.topics()...) // place says what is wrong
+		l.clients = append(l.clients, c)
 	}
 	for i := range p.Consumers {
 		x := &p.Consumers[i]
-		l.clients = append(l.clients, &client{
-			name: x.Name, consumer: x, index: i, busy: make(chan struct{}, 1),
-		})
+		c := &client{name: x.Name, consumer: x, index: i, busy: make(chan struct{}, 1)}
+		c.now, _ = home(p, c.topics()...)
+		l.clients = append(l.clients, c)
 	}
 	return l
 }
@@ -92,13 +94,17 @@ func (c *client) planned() int {
 	return c.consumer.Members
 }
 
-// topic is the one whose cluster the client talks to.
-func (c *client) topic() string {
+// topics are those that the plan names, all of one cluster.
+func (c *client) topics() []string {
 	if c.producer != nil {
-		return c.producer.Topic
+		return []string{c.producer.Topic}
 	}
-	return c.consumer.Topics[0]
+	return c.consumer.Topics
 }
+
+// observer tells whether the client only sees what a mirror copies: it stands
+// on the control side, which no fault touches.
+func (c *client) observer() bool { return c.consumer != nil && c.consumer.Observes != "" }
 
 func (l *load) find(name string) *client {
 	for _, c := range l.clients {
@@ -115,9 +121,27 @@ func (l *load) ends() []end {
 	defer l.mu.Unlock()
 	var out []end
 	for _, c := range l.clients {
+		if c.observer() {
+			continue
+		}
 		for _, m := range c.members {
 			out = append(out, end{Endpoint: Endpoint{Place: m.place}, site: m.place.Site})
 		}
+	}
+	return out
+}
+
+// placesOf gives the places of a client's members.
+func (l *load) placesOf(name string) []Place {
+	c := l.find(name)
+	if c == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []Place
+	for _, m := range c.members {
+		out = append(out, m.place)
 	}
 	return out
 }
@@ -147,14 +171,13 @@ func (l *load) places() error {
 
 // place makes places up to member n of a client, known to the world.
 func (l *load) place(c *client, n int) error {
-	t := l.p.Topic(c.topic())
-	if t == nil {
-		return fmt.Errorf("%s: topic %s is not in the plan", c.name, c.topic())
+	if _, err := home(l.p, c.topics()...); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	l.grow(c, n)
-	for _, m := range c.members {
-		if _, err := l.world.Bootstrap(t.Cluster, m.place); err != nil {
-			return fmt.Errorf("%s-%d: bootstrap: %w", c.name, m.place.Member, err)
+	for i, m := range c.members {
+		if _, err := l.world.Bootstrap(c.now.cluster, m.place); err != nil {
+			return fmt.Errorf("%s-%d: bootstrap: %w", c.name, i+1, err)
 		}
 	}
 	return nil
@@ -165,34 +188,35 @@ func (l *load) grow(c *client, n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(c.members) < n {
-		c.members = append(c.members, &member{
-			place: Place{Client: c.name, Member: len(c.members) + 1, Site: c.site()},
-		})
+		x := &member{number: len(c.members) + 1}
+		if !c.observer() {
+			x.place = Place{Client: c.name, Member: x.number, Site: c.site()}
+		}
+		c.members = append(c.members, x)
 	}
 }
 
 // run starts member n of a client, whose place must exist.
 func (l *load) run(ctx context.Context, c *client, n int) error {
 	m := c.members[n-1]
-	t := l.p.Topic(c.topic())
-	if t == nil {
-		return fmt.Errorf("%s: topic %s is not in the plan", c.name, c.topic())
-	}
-	bootstrap, err := l.world.Bootstrap(t.Cluster, m.place)
+	l.mu.Lock()
+	at := c.now
+	l.mu.Unlock()
+	bootstrap, err := l.world.Bootstrap(at.cluster, m.place)
 	if err != nil {
 		return fmt.Errorf("%s-%d: bootstrap: %w", c.name, n, err)
 	}
 	var started Member
 	if c.producer != nil {
 		started, err = l.starter.Producer(ctx, ProducerSpec{
-			Env: l.env, Producer: *c.producer, Index: c.index, Topic: *t, Member: n,
-			Members: c.planned(), Bootstrap: bootstrap, Until: l.p.Scenario.RunFor.Std(),
-			Log: l.logs.Producer(c.name, n),
+			Env: l.env, Producer: *c.producer, Index: c.index, Topic: at.topics[0], Member: n,
+			Members: c.planned(), Bootstrap: bootstrap, Login: l.login(c, at.cluster),
+			Until: l.p.Scenario.RunFor.Std(), Log: l.logs.Producer(c.name, n),
 		})
 	} else {
 		started, err = l.starter.Consumer(ctx, ConsumerSpec{
-			Env: l.env, Consumer: *c.consumer, Index: c.index, Member: n,
-			Bootstrap: bootstrap, Log: l.logs.Consumer(c.name, n),
+			Env: l.env, Consumer: *c.consumer, Index: c.index, Topics: at.topics, Member: n,
+			Bootstrap: bootstrap, Login: l.login(c, at.cluster), Log: l.logs.Consumer(c.name, n),
 		})
 	}
 	if err != nil {
@@ -438,7 +462,7 @@ func (l *load) stop(ctx context.Context, producers bool) error {
 			// One that fails does not hurry the others: ctx is the caller's.
 			stops = append(stops, func(context.Context) error {
 				if err := run.Stop(ctx); err != nil {
-					return fmt.Errorf("%s-%d: stop: %w", m.place.Client, m.place.Member, err)
+					return fmt.Errorf("%s-%d: stop: %w", c.name, m.number, err)
 				}
 				return nil
 			})
@@ -492,7 +516,7 @@ func (l *load) members(name string) []plan.Ref {
 	var out []plan.Ref
 	for _, m := range c.members {
 		if m.run != nil {
-			out = append(out, plan.Ref{Kind: plan.RefMember, Name: name, Index: m.place.Member})
+			out = append(out, plan.Ref{Kind: plan.RefMember, Name: name, Index: m.number})
 		}
 	}
 	return out

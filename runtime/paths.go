@@ -14,11 +14,19 @@ import (
 // end is an endpoint with the site it stands in.
 type end struct {
 	Endpoint
-	site string
+	site  string
+	relay bool
 }
 
-// client tells whether the endpoint is a client member or a stranger.
+// client tells whether the endpoint is a client member, a mirror, a relay or a
+// stranger.
 func (e end) client() bool { return e.Node.ID == 0 }
+
+// carries tells whether anything goes from one endpoint to another: between two
+// clients only to and from a relay.
+func carries(from, to end) bool {
+	return from.Endpoint != to.Endpoint && (!from.client() || !to.client() || from.relay != to.relay)
+}
 
 // pathFault is one active netsplit, slow, lose or throttle. Its groups hold
 // places: sites, brokers and other nodes, clients and members; selectors have
@@ -104,9 +112,10 @@ func compose(a, b plan.Condition) plan.Condition {
 }
 
 // matrix gives every directed path that is not whole, sorted, so that equal
-// states compare equal. Paths between two clients carry nothing and are left
-// out.
-func matrix(links []plan.Link, faults []pathFault, ends []end) []Path {
+// states compare equal. Paths that carry nothing are left out. Routes holds the
+// site of the relay of each client that goes through one which is no endpoint:
+// its packets take the conditions of both ways.
+func matrix(links []plan.Link, faults []pathFault, ends []end, routes map[string]string) []Path {
 	base := make(map[[2]string]plan.Condition, 2*len(links))
 	for _, l := range links {
 		base[[2]string{l.A, l.B}] = compose(base[[2]string{l.A, l.B}], l.Condition)
@@ -114,17 +123,28 @@ func matrix(links []plan.Link, faults []pathFault, ends []end) []Path {
 			base[[2]string{l.B, l.A}] = compose(base[[2]string{l.B, l.A}], l.Condition)
 		}
 	}
+	direct := func(from, to end) plan.Condition {
+		c := base[[2]string{from.site, to.site}]
+		for _, f := range faults {
+			if f.hits(from, to) {
+				c = compose(c, f.between)
+			}
+		}
+		return c
+	}
 	var out []Path
 	for _, from := range ends {
 		for _, to := range ends {
-			if from.Endpoint == to.Endpoint || from.client() && to.client() {
+			if !carries(from, to) {
 				continue
 			}
-			c := base[[2]string{from.site, to.site}]
-			for _, f := range faults {
-				if f.hits(from, to) {
-					c = compose(c, f.between)
-				}
+			c := direct(from, to)
+			via := routes[from.Place.Client]
+			if to.client() {
+				via = routes[to.Place.Client]
+			}
+			if via != "" {
+				c = compose(direct(from, relayOf(via)), direct(relayOf(via), to))
 			}
 			if c != (plan.Condition{}) {
 				out = append(out, Path{From: from.Endpoint, To: to.Endpoint, Condition: c})

@@ -110,7 +110,7 @@ func TestMatrix(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := pathTexts(matrix(tt.links, tt.faults, testEnds()))
+			got := pathTexts(matrix(tt.links, tt.faults, testEnds(), nil))
 			if !slices.Equal(got, tt.want) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
@@ -149,7 +149,7 @@ func TestOverlappingFaults(t *testing.T) {
 	cut := pathFault{groups: [][]spot{{n(1)}}, between: plan.Condition{Cut: true}}
 	links := []plan.Link{{A: "b", B: "a", Condition: plan.Condition{Latency: 100, Bandwidth: 9}}}
 	condition := func(faults ...pathFault) plan.Condition {
-		for _, p := range matrix(links, faults, testEnds()) {
+		for _, p := range matrix(links, faults, testEnds(), nil) {
 			if endText(p.From) == "1" && endText(p.To) == "3" {
 				return p.Condition
 			}

@@ -44,9 +44,11 @@ func (r *run) phases() error {
 		return err
 	}
 	r.enter(PhaseDrain)
+	r.drainMirrors()
 	ends := r.noteEnds()
 	r.drain(ends)
 	r.stopMembers(false)
+	r.stopMirrors()
 	if err := r.broken(); err != nil {
 		return err
 	}
@@ -83,13 +85,14 @@ func (r *run) watchHealth() {
 
 func (r *run) failClients(h Health) { r.fail(fmt.Errorf("clients: %w", h.Err())) }
 
-// prepareClusters brings clusters up, makes their topics and waits until they
-// are settled. Nothing is impaired yet: links apply from startLoad on.
+// prepareClusters brings clusters up, makes their topics, gives users their
+// rights and waits until all is settled. Nothing is impaired yet: links apply from startLoad on.
 func (r *run) prepareClusters(load bool) error {
 	ctx, cancel := context.WithTimeout(r.calm, upLimit)
 	defer cancel()
 	world, err := r.o.Engine.Up(ctx, r.p, UpOptions{
 		Speed: r.o.Speed, Folder: r.logs.dir(), Observe: r.journal.change, FixedPorts: r.o.FixedPorts,
+		Operators: r.env.Operators,
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.o.Engine.Name(), err)
@@ -117,9 +120,13 @@ func (r *run) prepareClusters(load bool) error {
 	r.load = newLoad(r.p, r.env, world, starter, r.rec)
 	r.shaper = newShaper(network, r.p.Links, r.endpoints)
 	r.load.refresh = r.shaper.refresh
+	r.shaper.relays = relays(r.p)
+	if _, ok := world.(Relayer); !ok {
+		r.shaper.routes = r.routes.all
+	}
 	r.resolver = &resolver{
 		p: r.p, inspect: world.Inspect,
-		coordinator: r.clients.Admin.Coordinator, hit: r.effects.held,
+		coordinator: r.clients.Admin.Coordinator, hit: r.effects.held, at: r.load.at,
 	}
 	r.sampler = newSampler(r.p, r.clock, r.sample)
 	r.sampler.tell = func(e record.Event) { r.journal.add(time.Now(), e) }
@@ -128,7 +135,7 @@ func (r *run) prepareClusters(load bool) error {
 	for _, c := range r.p.Clusters {
 		var topics []plan.Topic
 		for _, t := range r.p.Topics {
-			if t.Cluster == c.Name {
+			if t.Cluster == c.Name && t.Origin != plan.Mirrored {
 				topics = append(topics, t)
 			}
 		}
@@ -139,7 +146,7 @@ func (r *run) prepareClusters(load bool) error {
 			return fmt.Errorf("topics of %s: %w", c.Name, err)
 		}
 	}
-	return ctx.Err()
+	return r.grant(ctx)
 }
 
 // sample records a sample, where there is a recording.
@@ -149,13 +156,21 @@ func (r *run) sample(s record.Sample) {
 	}
 }
 
-// endpoints gives every end of a path: nodes, members, and in Up strangers.
+// endpoints gives every end of a path: nodes, mirrors, relays, members, and in
+// Up strangers.
 func (r *run) endpoints() []end {
 	var out []end
 	for _, c := range r.p.Clusters {
 		for _, n := range c.Nodes {
 			out = append(out, end{Endpoint: Endpoint{Node: NodeKey{c.Name, n.ID}}, site: n.Site})
 		}
+	}
+	for i := range r.p.Mirrors {
+		place := mirrorPlace(&r.p.Mirrors[i])
+		out = append(out, end{Endpoint: Endpoint{Place: place}, site: place.Site})
+	}
+	if _, ok := r.world.(Relayer); ok {
+		out = append(out, r.shaper.relays...)
 	}
 	if r.rec != nil {
 		return append(out, r.load.ends()...)
@@ -166,7 +181,7 @@ func (r *run) endpoints() []end {
 	return out
 }
 
-// startLoad starts every client, over the plan's links.
+// startLoad starts every mirror, then every client, over the plan's links.
 func (r *run) startLoad() error {
 	ctx, cancel := context.WithTimeout(r.calm, loadLimit)
 	defer cancel()
@@ -174,13 +189,21 @@ func (r *run) startLoad() error {
 		r.load.crashAll()
 		return nil
 	})
-	if err := r.load.places(); err != nil {
+	if err := errors.Join(r.load.places(), r.placeMirrors()); err != nil {
 		return err
 	}
 	if err := r.applyLinks(ctx); err != nil {
 		return err
 	}
 	r.watch = newWatcher(r.clock, r.rec.Follow())
+	for i, c := range r.p.Consumers {
+		r.watch.observers[int32(i)] = c.Observes != ""
+	}
+	if err := r.startMirrors(r.calm); err != nil {
+		return err
+	}
+	ctx, cancel = context.WithTimeout(r.calm, loadLimit)
+	defer cancel()
 	if err := r.load.start(ctx); err != nil {
 		return err
 	}
@@ -211,11 +234,11 @@ func (r *run) play() {
 		r.background.Go(func() { defer r.recoverAs("sampler"); r.sampler.cluster(ctx, c.Name) })
 	}
 	for _, c := range r.p.Consumers {
-		t := r.p.Topic(c.Topics[0])
-		if t == nil {
+		if c.Observes != "" {
 			continue
 		}
-		r.background.Go(func() { defer r.recoverAs("sampler"); r.sampler.group(ctx, t.Cluster, c.Group) })
+		where := func() string { return r.load.at(c.Name).cluster }
+		r.background.Go(func() { defer r.recoverAs("sampler"); r.sampler.group(ctx, where, c.Group) })
 	}
 	r.background.Go(func() { defer r.recoverAs("progress"); r.watchProgress(ctx) })
 	for _, ev := range r.p.Events {
@@ -293,7 +316,7 @@ func (r *run) noteEnds() map[string]map[int32]int64 {
 	for _, c := range r.p.Clusters {
 		for {
 			state, err := r.world.Inspect(ctx, c.Name)
-			if err == nil && r.settled(state, ends) {
+			if err == nil && r.settled(c.Name, state, ends) {
 				break
 			}
 			if !sleep(ctx, max(r.clock.wall(checkEvery), time.Millisecond)) {
@@ -314,13 +337,16 @@ func (r *run) noteEnds() map[string]map[int32]int64 {
 	return ends
 }
 
-// settled notes the ends that a state shows, and tells whether they are final.
-func (r *run) settled(s State, ends map[string]map[int32]int64) bool {
+// settled notes the ends that the state of a cluster shows, and tells whether
+// they are final.
+func (r *run) settled(cluster string, s State, ends map[string]map[int32]int64) bool {
 	final := true
 	for _, p := range s.Partitions {
-		if r.p.Topic(p.Topic) == nil {
+		t := r.p.KafkaTopic(cluster, p.Topic)
+		if t == nil || r.isDeleted(t.Name) {
 			continue
 		}
+		p.Topic = t.Name
 		if ends[p.Topic] == nil {
 			ends[p.Topic] = make(map[int32]int64)
 		}
@@ -372,7 +398,11 @@ func (r *run) drain(ends map[string]map[int32]int64) {
 			}
 			if len(missing) == 0 {
 				delete(waiting, i)
-				r.journal.add(time.Now(), record.Event{Kind: record.KindDrained, Name: r.p.Consumers[i].Name})
+				tell := r.journal.add
+				if r.p.Consumers[i].Observes != "" {
+					tell = r.journal.note // it is nobody's group
+				}
+				tell(time.Now(), record.Event{Kind: record.KindDrained, Name: r.p.Consumers[i].Name})
 			} else if len(r.load.members(r.p.Consumers[i].Name)) == 0 {
 				delete(waiting, i)
 				r.drainLimit(i, missing, "no member runs")
@@ -397,14 +427,17 @@ func (r *run) drainLimit(i int32, missing []position, why string) {
 	})
 }
 
-// positions gives the ends by consumer: for one that reads committed records only, the
+// positions gives the ends by consumer, of the topics that it reads now: those
+// that it read before it failed over, or back, nobody brings it to the end of.
+// For one that reads committed records only, the
 // last stable offset, where a transaction that nobody ended begins. An end that nobody knows is never
 // reached.
 func (r *run) positions(ends map[string]map[int32]int64) map[position]int64 {
 	out := make(map[position]int64)
 	for c, consumer := range r.p.Consumers {
+		reads := r.load.at(consumer.Name).names()
 		for t, topic := range r.p.Topics {
-			if !slices.Contains(consumer.Topics, topic.Name) {
+			if !slices.Contains(reads, topic.Name) {
 				continue
 			}
 			for part, end := range ends[topic.Name] {
@@ -427,13 +460,12 @@ const unknownEnd = int64(1) << 62
 // end: nothing was delivered there, because nothing was left to deliver.
 func (r *run) uncommitted(ctx context.Context, i int32, missing []position, want map[position]int64) []position {
 	c := r.p.Consumers[i]
-	t := r.p.Topic(c.Topics[0])
-	if t == nil {
+	if c.Observes != "" {
 		return missing
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(r.clock.wall(groupStale), 2*time.Second))
 	defer cancel()
-	g, err := r.clients.Audit.Group(ctx, t.Cluster, c.Group)
+	g, err := r.clients.Audit.Group(ctx, r.load.at(c.Name).cluster, c.Group)
 	if err != nil {
 		return missing
 	}
@@ -448,13 +480,25 @@ func (r *run) uncommitted(ctx context.Context, i int32, missing []position, want
 func (r *run) audit(ends map[string]map[int32]int64) {
 	ctx, cancel := context.WithTimeout(r.hard, auditLimit)
 	defer cancel()
+	seen := make(map[string]bool)
 	for _, c := range r.p.Clusters {
 		// Records that nobody waited for may have come since.
 		if state, err := r.world.Inspect(ctx, c.Name); err == nil {
-			r.settled(state, ends)
+			r.settled(c.Name, state, ends)
+			seen[c.Name] = true
 		}
 	}
 	for _, t := range r.p.Topics {
+		if r.isDeleted(t.Name) {
+			continue
+		}
+		if seen[t.Cluster] && len(ends[t.Name]) == 0 {
+			r.journal.add(time.Now(), record.Event{
+				Kind: record.KindCluster, Cluster: t.Cluster, Topic: t.Name,
+				What: t.Name + " is not there at the end",
+			})
+			continue
+		}
 		end := make(map[int32]int64)
 		for part, at := range ends[t.Name] {
 			if at >= 0 {
@@ -471,4 +515,12 @@ func (r *run) audit(ends map[string]map[int32]int64) {
 			})
 		}
 	}
+	r.compare(ctx, ends)
+}
+
+// isDeleted tells whether the scenario has deleted a topic.
+func (r *run) isDeleted(topic string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.deleted[topic]
 }

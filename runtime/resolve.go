@@ -21,6 +21,8 @@ type resolver struct {
 	p           *plan.Plan
 	inspect     func(ctx context.Context, cluster string) (State, error)
 	coordinator func(ctx context.Context, cluster, group string) (int32, error)
+	// at tells where a client is now.
+	at func(client string) whereabouts
 	// hit gives the nodes that an event holds down.
 	hit func(event string) []NodeKey
 }
@@ -91,15 +93,15 @@ func (r *resolver) node(ctx context.Context, ref plan.Ref, random *rand.Rand) ([
 		if c == nil {
 			return nil, errors.New("there is no such consumer")
 		}
-		t := r.p.Topic(c.Topics[0])
-		if t == nil {
+		cluster := r.at(c.Name).cluster
+		if cluster == "" {
 			return nil, errors.New("its topic is not in the plan")
 		}
-		id, err := r.coordinator(ctx, t.Cluster, c.Group)
+		id, err := r.coordinator(ctx, cluster, c.Group)
 		if err != nil {
 			return nil, err
 		}
-		return []NodeKey{{t.Cluster, id}}, nil
+		return []NodeKey{{cluster, id}}, nil
 	}
 	return nil, fmt.Errorf("a %s is no node", ref.Kind)
 }
@@ -129,7 +131,7 @@ func anyBroker(cluster string, s State, random *rand.Rand) ([]NodeKey, error) {
 
 func replicaOf(t *plan.Topic, ref plan.Ref, s State) ([]NodeKey, error) {
 	for _, p := range s.Partitions {
-		if p.Topic != t.Name || int(p.Partition) != ref.Index {
+		if p.Topic != t.KafkaName() || int(p.Partition) != ref.Index {
 			continue
 		}
 		switch ref.Kind {

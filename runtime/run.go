@@ -41,6 +41,9 @@ type run struct {
 	sampler  *sampler
 	watch    *watcher // nil in Up
 	claims   claims   // nil in Up, and when no alarm or event needs it
+	mirrors  mirrors
+	routes   routes
+	denials  denials
 	rec      *record.Writer
 	stable   map[string]map[int32]int64 // topic, partition: last stable offset at the end
 	logs     *logFile
@@ -57,6 +60,8 @@ type run struct {
 	failed      error
 	events      int
 	late        []time.Duration
+	tools       int             // how many have run
+	deleted     map[string]bool // topics that the scenario has deleted
 	next        map[string]time.Duration
 	telling     chan struct{} // holds a token during a call of Progress
 }
@@ -148,7 +153,7 @@ func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
 	}
 	r := &run{
 		p: p, o: o, clock: newClock(o.Speed),
-		next: make(map[string]time.Duration), telling: make(chan struct{}, 1),
+		next: make(map[string]time.Duration), telling: make(chan struct{}, 1), deleted: make(map[string]bool),
 	}
 	r.hard, r.stopHard = context.WithCancelCause(ctx)
 	r.calm, r.stopCalm = context.WithCancelCause(r.hard)
@@ -159,8 +164,9 @@ func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
 	r.logs = newLogFile()
 	r.env = Env{
 		Run: runName(o.Folder, p), RunID: runID(o), Seed: o.Seed, Speed: o.Speed,
-		Clock: r.clock, Log: r.logs.line,
+		Clock: r.clock, Log: r.logs.line, Denied: r.denied,
 	}
+	r.env.Operators = operators(p, r.env.RunID)
 	r.watchInterrupts()
 	return r
 }

@@ -43,12 +43,12 @@ type sampler struct {
 	coordinator func(ctx context.Context, cluster, group string) (int32, error)
 
 	mu        sync.Mutex
-	states    map[string]State     // the last of each cluster
-	short     map[string]bool      // clusters with partitions that miss replicas
-	usage     map[NodeKey]usage    // for processor shares
-	groups    map[string]groupSeen // by group, of any cluster
-	minInsync map[string]int       // by topic, as configure left it
-	byCluster map[string]int       // where brokers were configured; a topic's own goes before it
+	states    map[string]State  // the last of each cluster
+	short     map[string]bool   // clusters with partitions that miss replicas
+	usage     map[NodeKey]usage // for processor shares
+	groups    map[groupKey]groupSeen
+	minInsync map[string]int // by topic, as configure left it
+	byCluster map[string]int // where brokers were configured; a topic's own goes before it
 }
 
 type usage struct {
@@ -56,10 +56,11 @@ type usage struct {
 	cpu float64
 }
 
+type groupKey struct{ cluster, group string }
+
 type groupSeen struct {
-	cluster string
-	at      time.Duration
-	state   record.GroupState
+	at    time.Duration
+	state record.GroupState
 }
 
 const minInsyncConfig = "min.insync.replicas"
@@ -68,7 +69,7 @@ func newSampler(p *plan.Plan, c *clock, write func(record.Sample)) *sampler {
 	s := &sampler{
 		p: p, clock: c, write: write,
 		tell: func(record.Event) {}, states: make(map[string]State), short: make(map[string]bool), usage: make(map[NodeKey]usage),
-		groups: make(map[string]groupSeen), minInsync: make(map[string]int),
+		groups: make(map[groupKey]groupSeen), minInsync: make(map[string]int),
 		byCluster: make(map[string]int),
 	}
 	for _, t := range p.Topics {
@@ -141,17 +142,18 @@ func (s *sampler) sample(cluster string, state State, at time.Time) record.Sampl
 		out.Brokers = append(out.Brokers, b)
 	}
 	for _, p := range state.Partitions {
-		if s.p.Topic(p.Topic) == nil {
-			continue // Kafka's own, __consumer_offsets
+		t := s.p.KafkaTopic(cluster, p.Topic)
+		if t == nil {
+			continue // Kafka's own, __consumer_offsets, or a mirror's
 		}
 		out.Partitions = append(out.Partitions, record.PartitionState{
-			Topic: p.Topic, Partition: p.Partition, Leader: p.Leader, Epoch: p.Epoch,
-			ISR: p.ISR, Replicas: p.Replicas, MinInsync: s.minInsyncOf(cluster, p.Topic),
+			Topic: t.Name, Partition: p.Partition, Leader: p.Leader, Epoch: p.Epoch,
+			ISR: p.ISR, Replicas: p.Replicas, MinInsync: s.minInsyncOf(cluster, t.Name),
 			LogStart: p.Start, LogEnd: p.End, HighWater: p.HighWater, Size: p.Size,
 		})
 	}
-	for _, g := range s.groups {
-		if g.cluster == cluster && out.At-g.at <= groupStale {
+	for key, g := range s.groups {
+		if key.cluster == cluster && out.At-g.at <= groupStale {
 			out.Groups = append(out.Groups, g.state)
 		}
 	}
@@ -165,10 +167,14 @@ func (s *sampler) minInsyncOf(cluster, topic string) int {
 	return max(s.byCluster[cluster], 1)
 }
 
-// group describes one group until ctx ends.
-func (s *sampler) group(ctx context.Context, cluster, group string) {
-	coordinator := int32(-1)
+// group describes one group until ctx ends, at the cluster on which its members
+// are.
+func (s *sampler) group(ctx context.Context, where func() string, group string) {
+	coordinator, cluster := int32(-1), ""
 	for n := 0; ; n++ {
+		if now := where(); now != cluster {
+			coordinator, cluster = -1, now
+		}
 		coordinator = s.lookGroup(ctx, cluster, group, coordinator, n%coordinatorEvery == 0)
 		if !sleep(ctx, max(s.clock.wall(groupEvery), groupFloor)) {
 			return
@@ -191,7 +197,7 @@ func (s *sampler) lookGroup(ctx context.Context, cluster, group string, coordina
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.groups[group] = groupSeen{cluster, s.clock.Now(), record.GroupState{
+	s.groups[groupKey{cluster, group}] = groupSeen{s.clock.Now(), record.GroupState{
 		Group: group, State: g.State, Members: g.Members, Coordinator: coordinator,
 	}}
 	return coordinator

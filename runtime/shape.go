@@ -19,6 +19,10 @@ type shaper struct {
 	net   Network // nil: the engine has no such power
 	links []plan.Link
 	ends  func() []end // every endpoint there is now
+	// relays may come to stand between endpoints; routes gives the site through
+	// which a client goes whose relay is no endpoint.
+	relays []end
+	routes func() map[string]string
 
 	busy   chan struct{} // holds a token while the state changes
 	faults map[int]pathFault
@@ -29,7 +33,7 @@ type shaper struct {
 
 func newShaper(net Network, links []plan.Link, ends func() []end) *shaper {
 	return &shaper{
-		net: net, links: links, ends: ends,
+		net: net, links: links, ends: ends, routes: func() map[string]string { return nil },
 		busy: make(chan struct{}, 1), faults: make(map[int]pathFault),
 	}
 }
@@ -42,7 +46,7 @@ func (s *shaper) add(ctx context.Context, f pathFault) (int, Proof, error) {
 	defer s.unlock()
 	s.last++
 	s.faults[s.last] = f
-	if !slices.ContainsFunc(pairs(s.ends()), func(p [2]end) bool { return f.hits(p[0], p[1]) }) {
+	if !slices.ContainsFunc(pairs(append(s.ends(), s.relays...)), func(p [2]end) bool { return f.hits(p[0], p[1]) }) {
 		return s.last, Proof{}, errors.New("no path lies between these places")
 	}
 	proof, err := s.apply(ctx)
@@ -93,7 +97,7 @@ func (s *shaper) matrix() []Path {
 	for _, id := range slices.Sorted(maps.Keys(s.faults)) {
 		faults = append(faults, s.faults[id])
 	}
-	return matrix(s.links, faults, s.ends())
+	return matrix(s.links, faults, s.ends(), s.routes())
 }
 
 func (s *shaper) apply(ctx context.Context) (Proof, error) {
@@ -122,7 +126,7 @@ func pairs(ends []end) [][2]end {
 	var out [][2]end
 	for _, a := range ends {
 		for _, b := range ends {
-			if a.Endpoint != b.Endpoint && !(a.client() && b.client()) {
+			if carries(a, b) {
 				out = append(out, [2]end{a, b})
 			}
 		}

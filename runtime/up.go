@@ -51,7 +51,13 @@ func (r *run) hold(h Hold) error {
 	if err != nil {
 		return r.because(err)
 	}
+	if err := r.placeMirrors(); err != nil {
+		return r.because(err)
+	}
 	if err := r.applyLinks(r.calm); err != nil {
+		return r.because(err)
+	}
+	if err := r.startMirrors(r.calm); err != nil {
 		return r.because(err)
 	}
 	if h.Ready != nil {

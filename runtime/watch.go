@@ -18,6 +18,9 @@ type blocks interface {
 // watcher follows the recording.
 type watcher struct {
 	clock *clock
+	// observers are the consumers, by index in the plan, whose deliveries are
+	// not those of a client.
+	observers map[int32]bool
 
 	mu        sync.Mutex
 	from      blocks
@@ -60,6 +63,7 @@ func newWatcher(c *clock, from blocks) *watcher {
 	return &watcher{
 		clock: c, from: from,
 		positions: make(map[position]read), arrived: make(map[int32]time.Duration),
+		observers: make(map[int32]bool),
 	}
 }
 
@@ -94,7 +98,9 @@ func (w *watcher) span(s record.Stream, x *record.Span) {
 		if s.Actor != record.ActorConsumer {
 			return
 		}
-		w.counts.delivered += uint64(x.N)
+		if !w.observers[consumer] {
+			w.counts.delivered += uint64(x.N)
+		}
 		w.arrived[consumer] = max(w.arrived[consumer], x.At)
 		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset+int64(x.N))
 	case record.OpPosition:

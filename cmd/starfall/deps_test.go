@@ -26,15 +26,16 @@ func allowed() map[string][]string {
 		"internal/turn":          {"github.com/rogpeppe/go-internal/..."}, // for tests only
 		"internal/cputime":       {},                                      // for benchmarks only
 		"internal/kafkaconf":     {"internal/spell"},
+		"internal/kafkatools":    {"internal/spell"},
 		"interp/plan":            {},
-		"interp/model":           {"interp/plan", "internal/spell", "internal/kafkaconf"},
-		"builtins":               {"interp/plan", "internal/spell", "internal/kafkaconf", starlark},
+		"interp/model":           {"interp/plan", "internal/spell", "internal/kafkaconf", "internal/kafkatools"},
+		"builtins":               {"interp/plan", "internal/spell", "internal/kafkaconf", "internal/kafkatools", starlark},
 		"interp":                 {"builtins", "interp/plan", "interp/model", "internal/spell", "internal/kafkaconf", starlark, "github.com/bazelbuild/buildtools/..."},
 		"runtime":                {"interp/plan", "runtime/record", "runtime/judge"},
 		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
 		"runtime/judge":          {"interp/plan", "runtime/record"},
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama, kmsg},
-		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "internal/kafkaconf", "github.com/docker/docker/...", "github.com/containerd/errdefs/..."},
+		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "github.com/docker/docker/...", "github.com/containerd/errdefs/..."},
 		"runtime/agent":          {"runtime", "runtime/agent/network", "interp/plan", yamux, unix},
 		"runtime/agent/network":  {"interp/plan", unix, "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "github.com/vishvananda/netns/..."}, // netns for tests only
 		"runtime/agent/remote":   {"runtime", "runtime/kafka", "runtime/record", "interp/plan", yamux},                                                                                                 // yamux for tests only
