@@ -24,6 +24,14 @@ func (a *Agent) Counters(ctx context.Context) ([]network.Counter, error) {
 	return out, err
 }
 
+// Redirect replaces all redirects at once, and resets the connections that stand
+// where something changes.
+func (a *Agent) Redirect(ctx context.Context, list []network.Redirect) (network.Redirected, error) {
+	var r network.Redirected
+	err := a.call(ctx, "redirect", list, &r)
+	return r, err
+}
+
 // Address adds an address to the interface that leads to the peers.
 func (a *Agent) Address(ctx context.Context, p netip.Prefix) error {
 	return a.call(ctx, "address", p, nil)

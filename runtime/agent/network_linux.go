@@ -67,6 +67,14 @@ func (s *server) address(_ context.Context, p netip.Prefix) (nothing, error) {
 	return nothing{}, n.AddAddress(p)
 }
 
+func (s *server) redirect(ctx context.Context, list []network.Redirect) (network.Redirected, error) {
+	n, err := s.shaper.opened()
+	if err != nil {
+		return network.Redirected{}, err
+	}
+	return n.Redirect(ctx, list)
+}
+
 func (s *server) reach(ctx context.Context, probes []network.Probe) ([]network.Outcome, error) {
 	return network.Reach(ctx, probes), nil
 }

@@ -57,6 +57,7 @@ func operations() map[string]operation {
 		"ping":     plain((*server).ping),
 		"reach":    plain((*server).reach),
 		"read":     (*server).read,
+		"redirect": plain((*server).redirect),
 		"remove":   plain((*server).remove),
 		"shape":    plain((*server).shape),
 		"signal":   plain((*server).signal),

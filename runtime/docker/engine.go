@@ -63,6 +63,7 @@ func (e Engine) Refuse(p *plan.Plan) []runtime.Refusal {
 	var out []runtime.Refusal
 	for i := range p.Clusters {
 		c := &p.Clusters[i]
+		out = append(out, refuseUsers(c)...)
 		want := defaultRelease
 		if c.Version != "" {
 			r, ok := parseRelease(c.Version)
@@ -84,6 +85,9 @@ func refuseVersion(c *plan.Cluster, v release) []runtime.Refusal {
 	var out []runtime.Refusal
 	if zooKeeper(c) && !v.before(4, 0) {
 		out = append(out, runtime.Refusal{Pos: c.Pos, Message: fmt.Sprintf("cluster %s: for parameter zookeeper: Kafka %s has no ZooKeeper mode any more, 3.9 was the last", c.Name, v)})
+	}
+	if mechanism := mechanismOf(c.Auth); c.Auth != "" && mechanism != mechanismPlain && v.before(3, 5) {
+		out = append(out, runtime.Refusal{Pos: c.Pos, Message: fmt.Sprintf("cluster %s: for parameter auth: got %s, want plain: Kafka %s has no SCRAM in KRaft mode, 3.5 was the first (KIP-900)", c.Name, c.Auth, v)})
 	}
 	if v.before(3, 3) {
 		out = append(out, runtime.Refusal{Pos: c.Pos, Message: fmt.Sprintf("cluster %s: for parameter version: got %s, want 3.3 or newer", c.Name, v)})

@@ -113,7 +113,7 @@ func TestCheckpoint(t *testing.T) {
 	if !ok {
 		t.Fatal("the features of 4.1.2 are not known")
 	}
-	got := checkpoint(list, 0)
+	got := checkpoint(bootstrapRecords(list, release{4, 1, 2}, nil), 0)
 	got, want = timeless(t, got), timeless(t, want)
 	if !bytes.Equal(got, want) {
 		t.Errorf("got\n%x\nwant\n%x", got, want)

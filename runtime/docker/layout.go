@@ -16,9 +16,10 @@ import (
 // Ports inside. Every node has an address of its own, so that they can be the
 // same everywhere.
 const (
-	portClients    = 9092 // listener PLAINTEXT: clients and other brokers
+	portClients    = 9092 // listener PLAINTEXT: clients and other brokers; with users, SASL: clients
 	portController = 9093 // listener CONTROLLER
 	portHost       = 9094 // listener HOST, of kept clusters: programs on the host
+	portBrokers    = 9095 // listener INTERNAL, of clusters with users: other brokers
 	portSites      = 9100 // listeners SITE1, SITE2 …: strangers, by site
 	portZooKeeper  = 2181
 	portPeers      = 2888 // ZooKeeper: followers to the leader

@@ -25,6 +25,7 @@ type settings struct {
 	version release
 	sites   []siteListener // in the order of the plan's sites; none in a run
 	host    netip.Addr     // advertised to programs on the host; zero: to none
+	secure  *security      // nil: nobody has to say who he is
 }
 
 // configuration gives the properties file of a node. What the plan sets comes
@@ -50,19 +51,26 @@ func (n node) configuration(s settings) string {
 		line("controller.quorum.voters", n.voters())
 		line("controller.listener.names", "CONTROLLER")
 	}
-	var listeners, advertised []string
-	protocols := []string{"PLAINTEXT:PLAINTEXT"}
+	var names, listeners, advertised, protocols []string
+	know := func(name string) {
+		names = append(names, name)
+		protocols = append(protocols, name+":"+s.secure.protocol())
+	}
 	listen := func(name string, port uint16, told string) {
 		listeners = append(listeners, fmt.Sprintf("%s://:%d", name, port))
 		if told != "" {
 			advertised = append(advertised, name+"://"+told)
 		}
-		if name != "PLAINTEXT" {
-			protocols = append(protocols, name+":PLAINTEXT")
-		}
+		know(name)
+	}
+	if !n.broker() {
+		protocols = append(protocols, s.secure.clientsListener()+":"+s.secure.protocol())
 	}
 	if n.broker() {
-		listen("PLAINTEXT", portClients, fmt.Sprintf("%s:%d", n.label, portClients))
+		listen(s.secure.clientsListener(), portClients, fmt.Sprintf("%s:%d", n.label, portClients))
+		if s.secure != nil {
+			listen(s.secure.brokersListener(), portBrokers, fmt.Sprintf("%s:%d", n.label, portBrokers))
+		}
 		if s.host.IsValid() {
 			listen("HOST", portHost, netip.AddrPortFrom(s.host, portHost).String())
 		}
@@ -73,14 +81,15 @@ func (n node) configuration(s settings) string {
 	if n.voter() {
 		listen("CONTROLLER", portController, "")
 	} else if !zooKeeper(n.cluster) {
-		protocols = append(protocols, "CONTROLLER:PLAINTEXT")
+		know("CONTROLLER")
 	}
 	line("listeners", strings.Join(listeners, ","))
 	if n.broker() {
 		line("advertised.listeners", strings.Join(advertised, ","))
-		line("inter.broker.listener.name", "PLAINTEXT")
+		line("inter.broker.listener.name", s.secure.brokersListener())
 	}
 	line("listener.security.protocol.map", strings.Join(protocols, ","))
+	s.secure.lines(line, names)
 	line("log.dirs", dirData)
 	if n.Rack != "" {
 		line("broker.rack", n.Rack)

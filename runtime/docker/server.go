@@ -87,7 +87,11 @@ func id16(words ...string) (out [16]byte) {
 // startServer writes a node's files and starts its server, and returns once
 // somebody listens on its port.
 func (w *world) startServer(ctx context.Context, s *server) error {
-	set := settings{version: s.version, sites: w.doors.of(s)}
+	secure, err := w.securityOf(s.cluster)
+	if err != nil {
+		return err
+	}
+	set := settings{version: s.version, sites: w.doors.of(s), secure: secure}
 	if w.e.Keep {
 		set.host = s.box.addr
 	}
@@ -112,15 +116,15 @@ func (w *world) startServer(ctx context.Context, s *server) error {
 		}
 		directory := uuid(id16(w.run, s.label))
 		files = append(files, agent.File{Path: dirData + "/meta.properties", Content: []byte(metaProperties(w.clusterID(s.cluster.Name), directory, s.ID))})
-		if len(list) > 0 {
-			files = append(files, agent.File{Path: dirData + "/bootstrap.checkpoint", Content: checkpoint(list, time.Now().UnixMilli())})
+		if records := bootstrapRecords(list, s.version, secure.scram(w.run, s.cluster.Name)); len(records) > 0 {
+			files = append(files, agent.File{Path: dirData + "/bootstrap.checkpoint", Content: checkpoint(records, time.Now().UnixMilli())})
 		}
 	}
 	if err := s.box.agent.Write(ctx, files...); err != nil {
 		return fmt.Errorf("%s: %w", s.label, err)
 	}
 	if format {
-		if err := w.format(ctx, s); err != nil {
+		if err := w.format(ctx, s, secure); err != nil {
 			return err
 		}
 	}
@@ -150,10 +154,11 @@ func (w *world) startProcess(ctx context.Context, s *server) error {
 
 // format has Kafka's own tool write the log dir, for a version whose features
 // are not known here.
-func (w *world) format(ctx context.Context, s *server) error {
+func (w *world) format(ctx context.Context, s *server, secure *security) error {
 	const name = "format"
-	args := []string{"sh", "-c", classPath + `exec java -Xmx256m -XX:TieredStopAtLevel=1 "$1" -cp "$cp" kafka.tools.StorageTool format -t "$2" -c ` + pathConfig,
-		"starfall", logOption(s.version), w.clusterID(s.cluster.Name)}
+	args := []string{"sh", "-c", classPath + `log=$1; shift; exec java -Xmx256m -XX:TieredStopAtLevel=1 "$log" -cp "$cp" kafka.tools.StorageTool format -c ` + pathConfig + ` "$@"`,
+		"starfall", logOption(s.version), "-t", w.clusterID(s.cluster.Name)}
+	args = append(args, secure.addScram(w.run, s.cluster.Name)...)
 	if _, err := s.box.agent.Start(ctx, agent.Process{Name: name, Args: args, Dir: dirWork, Log: dirWork + "/format.log"}); err != nil {
 		return fmt.Errorf("%s: format: %w", s.label, err)
 	}

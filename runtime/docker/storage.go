@@ -58,24 +58,51 @@ func uuid(b [16]byte) string {
 	return strings.TrimRight(base64.URLEncoding.EncodeToString(b[:]), "=")
 }
 
+// metadataLevel is the newest metadata.version of a version between 3.5 and 3.9,
+// which has to be said beside other records of bootstrap.checkpoint
+// (MetadataVersion.LATEST_PRODUCTION of each).
+func metadataLevel(v release) (feature, bool) {
+	levels := map[int]int16{5: 11, 6: 14, 7: 19, 8: 20, 9: 21}
+	level, ok := levels[v[1]]
+	return feature{"metadata.version", level}, ok && v[0] == 3
+}
+
+// appendCompact writes a compact string or compact bytes.
+func appendCompact(b, v []byte) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(v)+1)), v...)
+}
+
+// record is a FeatureLevelRecord (version 0).
+func (f feature) record() []byte {
+	const featureLevel = 12
+	v := appendCompact([]byte{1, featureLevel, 0}, []byte(f.name)) // frame version, type, version
+	return append(binary.BigEndian.AppendUint16(v, uint16(f.level)), 0)
+}
+
+// bootstrapRecords are those with which a new cluster begins, none where a
+// version needs no telling: feature levels, then SCRAM credentials.
+func bootstrapRecords(list []feature, v release, scram [][]byte) [][]byte {
+	if level, ok := metadataLevel(v); ok && len(scram) > 0 {
+		list = []feature{level}
+	}
+	var out [][]byte
+	for _, f := range list {
+		out = append(out, f.record())
+	}
+	return append(out, scram...)
+}
+
 // checkpoint is the content of bootstrap.checkpoint: a snapshot at offset 0 of
-// epoch 0, in three batches: header, a feature level a record, footer
+// epoch 0, in three batches: header, the records, footer
 // (BatchFileWriter, MetadataRecordSerde). now is in milliseconds.
-func checkpoint(list []feature, now int64) []byte {
-	const (
-		header, footer = 3, 4 // types of control records
-		featureLevel   = 12   // FeatureLevelRecord
-	)
+func checkpoint(values [][]byte, now int64) []byte {
+	const header, footer = 3, 4 // types of control records
 	control := func(kind int16, value []byte) [2][]byte {
 		return [2][]byte{binary.BigEndian.AppendUint16([]byte{0, 0}, uint16(kind)), value}
 	}
 	var records [][2][]byte
-	for _, f := range list {
-		v := []byte{1, featureLevel, 0} // frame version, type, version
-		v = binary.AppendUvarint(v, uint64(len(f.name)+1))
-		v = append(v, f.name...)
-		v = binary.BigEndian.AppendUint16(v, uint16(f.level))
-		records = append(records, [2][]byte{nil, append(v, 0)})
+	for _, v := range values {
+		records = append(records, [2][]byte{nil, v})
 	}
 	out := batch(0, now, true, control(header, make([]byte, 2+8+1)))
 	out = append(out, batch(1, now, false, records...)...)

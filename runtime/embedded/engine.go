@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"starfall/internal/kafkaconf"
+	"starfall/internal/kafkatools"
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/embedded/core"
@@ -36,8 +37,9 @@ const docker = "docker"
 
 // Engine brings clusters up in this process. Its zero value is ready for use.
 type Engine struct {
-	// Security says who the clients of a cluster have to be and what they may do; nil,
-	// or a nil answer, lets everybody do everything. Listeners are named by ListenerOf.
+	// Security, when set, says who the clients of a cluster have to be and what they may
+	// do, in place of the plan; a nil answer lets everybody do everything. Listeners are
+	// named by ListenerOf.
 	Security func(cluster string) *core.Security
 	// Memory is how many bytes of records a cluster keeps in memory; what is beyond goes
 	// to files in UpOptions.Folder, if there is one. 0 means core.DefaultMemory.
@@ -83,8 +85,21 @@ func (Engine) Refuse(p *plan.Plan) []runtime.Refusal {
 		if e.Trigger.Claim != nil {
 			usage(e.Pos, *e.Trigger.Claim)
 		}
+		for _, a := range e.Actions {
+			if a.Verb == plan.Tool {
+				refuse(a.Pos, fmt.Sprintf("tool: %s needs Kafka's own processes%s", a.Tool, instead(a.Tool)))
+			}
+		}
 	}
 	return out
+}
+
+// instead says which word of the language does what a tool does; "" where none does.
+func instead(tool string) string {
+	if t, ok := kafkatools.Lookup(tool); ok && t.Word != "" {
+		return ": here say " + t.Word
+	}
+	return ""
 }
 
 // walk visits the terms of a claim.
@@ -111,7 +126,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runt
 	}
 	base := time.Now()
 	for i := range p.Clusters {
-		c, err := w.bringUp(e, &p.Clusters[i], uint64(p.Scenario.Seed)+uint64(i), base)
+		c, err := w.bringUp(e, &p.Clusters[i], p.Users, uint64(p.Scenario.Seed)+uint64(i), base)
 		if err != nil {
 			w.close()
 			return nil, fmt.Errorf("cluster %s: %w", p.Clusters[i].Name, err)
@@ -133,7 +148,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (runt
 }
 
 // bringUp starts one cluster and its control listeners.
-func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) (*cluster, error) {
+func (w *world) bringUp(e Engine, p *plan.Cluster, users []plan.User, seed uint64, base time.Time) (*cluster, error) {
 	c := &cluster{plan: p, observe: w.observer(p), registered: map[int32]time.Duration{}}
 	options := core.Options{
 		Seed: seed, Config: p.Config, Racks: map[int32]string{}, PerBroker: map[int32]map[string]string{},
@@ -145,6 +160,7 @@ func (w *world) bringUp(e Engine, p *plan.Cluster, seed uint64, base time.Time) 
 		c.files = newFileStore(filepath.Join(w.opts.Folder, "embedded-"+p.Name))
 		options.Store = c.files
 	}
+	options.Security = security(p, users, w.opts.Operators[p.Name])
 	if e.Security != nil {
 		options.Security = e.Security(p.Name)
 	}

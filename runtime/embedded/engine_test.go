@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"starfall/internal/kafkatools"
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/embedded/core"
@@ -64,13 +65,33 @@ func TestRefuseByPosition(t *testing.T) {
 		{Pos: plan.Pos{Line: 5}, Verb: plan.Move, Bandwidth: 1e6},
 		{Pos: plan.Pos{Line: 6}, Verb: plan.Move},
 		{Pos: plan.Pos{Line: 7}, Verb: plan.Throttle, Bandwidth: 1e6},
+		{Pos: plan.Pos{Line: 8}, Verb: plan.Tool, Tool: "kafka-topics", Args: []string{"--describe"}},
 	}}}
 	var lines []int
 	for _, r := range (Engine{}).Refuse(p) {
 		lines = append(lines, r.Pos.Line)
 	}
-	if want := []int{1, 3, 4}; !slices.Equal(lines, want) {
+	if want := []int{1, 3, 4, 8}; !slices.Equal(lines, want) {
 		t.Errorf("refused lines: got %v, want %v", lines, want)
+	}
+}
+
+// TestRefuseTool: who asks for a tool learns the word that does the same here.
+func TestRefuseTool(t *testing.T) {
+	acls, ok := kafkatools.Lookup("kafka-acls")
+	if !ok || acls.Word == "" {
+		t.Fatalf("got tool %+v, want one with a word", acls)
+	}
+	for _, tt := range []struct{ tool, want string }{
+		{"kafka-acls", "tool: kafka-acls needs Kafka's own processes: here say " + acls.Word},
+		{"kafka-storage", "tool: kafka-storage needs Kafka's own processes"},
+	} {
+		p := kafkaPlan(1, 0, nil)
+		p.Events = []plan.Event{{Actions: []plan.Action{{Verb: plan.Tool, Tool: tt.tool}}}}
+		got := (Engine{}).Refuse(p)
+		if len(got) != 1 || got[0].Message != tt.want || got[0].Engine != docker {
+			t.Errorf("got %+v, want %q", got, tt.want)
+		}
 	}
 }
 

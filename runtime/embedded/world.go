@@ -28,10 +28,11 @@ type world struct {
 }
 
 var (
-	_ runtime.World     = (*world)(nil)
-	_ runtime.Processes = (*world)(nil)
-	_ runtime.Network   = (*world)(nil)
-	_ runtime.Reacher   = (*world)(nil)
+	_ runtime.World        = (*world)(nil)
+	_ runtime.Processes    = (*world)(nil)
+	_ runtime.Network      = (*world)(nil)
+	_ runtime.Reacher      = (*world)(nil)
+	_ runtime.Disconnecter = (*world)(nil)
 )
 
 type cluster struct {
@@ -82,6 +83,13 @@ func (w *world) Reaches(from runtime.Place, addr string) bool {
 		return passes && !off && err == nil
 	}
 	return true
+}
+
+// Disconnect resets the connections from a place to the brokers of every cluster.
+func (w *world) Disconnect(from runtime.Place) {
+	for _, name := range w.order {
+		w.clusters[name].server.Disconnect(placeKey(from))
+	}
 }
 
 // Close takes all clusters down; nothing of them is left when it returns.

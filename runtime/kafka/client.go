@@ -34,6 +34,12 @@ type client struct {
 	// trouble is called whenever sarama asks for fresh metadata, which it does
 	// each time it sends something again. nil: nobody asks.
 	trouble func()
+	// refused is told each refusal that the client meets by itself. nil: nobody
+	// asks.
+	refused func(error)
+	// sparse lets the client do without topics that are not there yet: they have
+	// no partitions.
+	sparse bool
 
 	closed chan struct{}
 	once   sync.Once
@@ -110,7 +116,7 @@ func (c *client) Partitions(topic string) ([]int32, error) {
 		return []int32{*c.only}, nil
 	}
 	n := c.cluster.partitions(topic)
-	if n == 0 {
+	if n == 0 && !c.sparse {
 		return nil, sarama.ErrUnknownTopicOrPartition
 	}
 	out := make([]int32, n)
@@ -123,8 +129,9 @@ func (c *client) Partitions(topic string) ([]int32, error) {
 func (c *client) WritablePartitions(topic string) ([]int32, error) { return c.Partitions(topic) }
 
 // RefreshMetadata asks until a broker has answered. That an answer knows no
-// leader for a partition is no error: Leader is where that is waited for.
-func (c *client) RefreshMetadata(...string) error {
+// leader for a partition is no error: Leader is where that is waited for. A
+// refusal is one.
+func (c *client) RefreshMetadata(topics ...string) error {
 	if c.trouble != nil {
 		c.trouble()
 	}
@@ -132,7 +139,16 @@ func (c *client) RefreshMetadata(...string) error {
 		if c.Closed() {
 			return sarama.ErrClosedClient
 		}
-		if err := c.cluster.refresh(); err == nil {
+		err := c.cluster.refresh()
+		if err == nil {
+			return nil
+		}
+		for _, t := range append([]string{""}, topics...) {
+			if no := c.cluster.denial(t); no != nil {
+				return no
+			}
+		}
+		if c.sparse && errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
 			return nil
 		}
 		if !c.pause() {
@@ -141,7 +157,7 @@ func (c *client) RefreshMetadata(...string) error {
 	}
 }
 
-// Leader waits until the partition has one.
+// Leader waits until the partition has one, unless the client is refused.
 func (c *client) Leader(topic string, partition int32) (*sarama.Broker, error) {
 	b, _, err := c.LeaderAndEpoch(topic, partition)
 	return b, err
@@ -159,7 +175,13 @@ func (c *client) LeaderAndEpoch(topic string, partition int32) (*sarama.Broker, 
 			c.trouble()
 		}
 		_ = c.cluster.refresh()
-		if _, _, _, ok := c.cluster.leader(topic, partition); !ok && !c.pause() {
+		if _, _, _, ok := c.cluster.leader(topic, partition); ok {
+			continue
+		}
+		if no := c.cluster.denial(topic); no != nil {
+			return nil, -1, no
+		}
+		if !c.pause() {
 			return nil, -1, sarama.ErrClosedClient
 		}
 	}
@@ -298,6 +320,9 @@ func (c *client) find(x *coordinator, key string) error {
 	}
 	addr, err := findCoordinator(c.cluster, x.kind, key)
 	if err != nil {
+		if no := refusalIn(err); no != nil && c.refused != nil {
+			c.refused(no)
+		}
 		if c.Closed() || !c.pause() {
 			return sarama.ErrClosedClient
 		}

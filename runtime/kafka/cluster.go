@@ -29,8 +29,9 @@ type cluster struct {
 	dial   *dialer
 	topics []string
 	seeds  []string
-	// changed is called after each answer, outside of locks. nil: nobody asks.
-	changed func()
+	// heard is called after each answer, outside of locks, with the refusal that
+	// it was, or nil. nil: nobody asks.
+	heard func(refusal error)
 
 	closed chan struct{}
 	once   sync.Once
@@ -43,6 +44,7 @@ type cluster struct {
 	next    *round // wanted, not begun
 	busy    bool   // a round is on its way
 	turn    int
+	denied  map[string]error // by topic, "" for the login: the last answer, when it was a refusal
 }
 
 // topicState is a topic as far as known. ids guards against epochs of a topic
@@ -75,12 +77,12 @@ var errNoAnswer = errors.New("no broker answers")
 
 // newCluster starts nothing but the periodic refresh; the first one is the
 // caller's.
-func newCluster(set settings, clientID string, seeds, topics []string, changed func()) *cluster {
+func newCluster(set settings, clientID string, seeds, topics []string, heard func(refusal error)) *cluster {
 	d := set.dialer()
 	c := &cluster{
-		set: set, conf: set.sarama(clientID, d), dial: d, topics: topics, seeds: seeds, changed: changed,
+		set: set, conf: set.sarama(clientID, d), dial: d, topics: topics, seeds: seeds, heard: heard,
 		closed:  make(chan struct{}),
-		brokers: map[int32]string{}, parts: map[string]*topicState{}, links: map[string]*link{},
+		brokers: map[int32]string{}, parts: map[string]*topicState{}, links: map[string]*link{}, denied: map[string]error{},
 	}
 	c.wait.Go(c.age)
 	return c
@@ -291,11 +293,15 @@ func (c *cluster) question(l *link) error {
 	c.mu.Lock()
 	l.waiting = false
 	if err == nil {
+		delete(c.denied, "")
 		err = c.take(resp)
+	} else if no := refusalIn(err); no != nil {
+		c.denied[""] = no
 	}
+	no := refusalIn(err)
 	c.mu.Unlock()
-	if err == nil && c.changed != nil {
-		c.changed()
+	if c.heard != nil && (resp != nil || no != nil) {
+		c.heard(no)
 	}
 	if err != nil {
 		return fmt.Errorf("metadata from %s: %w", l.addr, err)
@@ -316,9 +322,13 @@ func (c *cluster) take(resp *sarama.MetadataResponse) error {
 	var errs []error
 	for _, t := range resp.Topics {
 		if t.Err != sarama.ErrNoError && t.Err != sarama.ErrLeaderNotAvailable {
-			errs = append(errs, fmt.Errorf("topic %s: %s", t.Name, reason(t.Err)))
+			errs = append(errs, fmt.Errorf("topic %s: error %d: %w", t.Name, int16(t.Err), t.Err))
+			if no := refusalIn(t.Err); no != nil {
+				c.denied[t.Name] = no
+			}
 			continue
 		}
+		delete(c.denied, t.Name)
 		old := c.parts[t.Name]
 		same := old != nil && old.id == t.Uuid
 		now := &topicState{id: t.Uuid}
@@ -342,6 +352,17 @@ func (c *cluster) take(resp *sarama.MetadataResponse) error {
 		c.parts[t.Name] = now
 	}
 	return errors.Join(errs...)
+}
+
+// denial is the refusal that stands between the client and a topic, as far as
+// metadata goes; nil for none.
+func (c *cluster) denial(topic string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.denied[""]; err != nil {
+		return err
+	}
+	return c.denied[topic]
 }
 
 // partitions tells how many partitions of a topic are known; 0: none.

@@ -16,6 +16,7 @@ import (
 
 	"starfall/internal/kafkaconf"
 	"starfall/interp/plan"
+	"starfall/runtime"
 )
 
 // protocol is the newest Kafka whose requests are used; brokers that are older
@@ -98,6 +99,7 @@ type settings struct {
 	connectTimeout time.Duration
 	local          netip.Addr             // from which connections are made; zero: any
 	reaches        func(addr string) bool // a packet comes through to an address; nil: dials show it
+	login          runtime.Login
 	backoff        time.Duration
 	metadataAge    time.Duration
 
@@ -209,6 +211,7 @@ func (s settings) sarama(clientID string, d *dialer) *sarama.Config {
 	c.Metadata.AllowAutoTopicCreation = false
 	c.Metadata.RefreshFrequency = s.wall(s.metadataAge)
 	c.Metadata.Retry.Backoff = s.wall(s.backoff)
+	logIn(c, s.login)
 	return c
 }
 

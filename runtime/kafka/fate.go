@@ -56,6 +56,8 @@ var verdicts = map[sarama.KError]verdict{
 	sarama.ErrInvalidRecord:                      definite,
 	sarama.ErrUnsupportedCompressionType:         definite,
 	sarama.ErrTransactionalIDAuthorizationFailed: definite,
+	sarama.ErrGroupAuthorizationFailed:           definite,
+	sarama.ErrSASLAuthenticationFailed:           definite,
 }
 
 // judgeError tells what err means for a record. Errors that sarama makes up
@@ -70,6 +72,9 @@ func judgeError(err error) verdict {
 		}
 		return doubtful
 	}
+	if errors.Is(err, sarama.ErrSASLAuthenticationFailed) {
+		return definite
+	}
 	var refused sarama.ConfigurationError
 	var encoding sarama.PacketEncodingError
 	if errors.As(err, &refused) || errors.As(err, &encoding) {
@@ -78,12 +83,51 @@ func judgeError(err error) verdict {
 	return again
 }
 
+// refusals are the answers that deny the client something, or that do not take
+// it for who it says it is. As the Java client does, records that meet one fail,
+// and what the client needs for itself (metadata, a producer id, its group) it
+// asks for again: rights may come later.
+var refusals = []sarama.KError{
+	sarama.ErrTopicAuthorizationFailed, sarama.ErrGroupAuthorizationFailed, sarama.ErrClusterAuthorizationFailed,
+	sarama.ErrTransactionalIDAuthorizationFailed, sarama.ErrSASLAuthenticationFailed,
+}
+
+// refusalIn finds a refusal in an error, nil when there is none.
+func refusalIn(err error) error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			if no := refusalIn(e); no != nil {
+				return no
+			}
+		}
+		return nil
+	}
+	for _, k := range refusals {
+		if !errors.Is(err, k) {
+			continue
+		}
+		// What the broker says beside the login's code is in the error around it.
+		for k == sarama.ErrSASLAuthenticationFailed {
+			inner := errors.Unwrap(err)
+			if inner == nil || !errors.Is(inner, k) {
+				return err
+			}
+			err = inner
+		}
+		return k
+	}
+	return nil
+}
+
 // reason is an error as the recording shows it, in Kafka's own words when it is
 // one of Kafka's.
 func reason(err error) string {
 	var k sarama.KError
 	if errors.As(err, &k) {
 		return fmt.Sprintf("error %d: %v", int16(k), k)
+	}
+	if k = sarama.ErrSASLAuthenticationFailed; errors.Is(err, k) {
+		return fmt.Sprintf("error %d: %v", int16(k), err)
 	}
 	return err.Error()
 }

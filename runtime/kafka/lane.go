@@ -6,6 +6,7 @@ package kafka
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -35,11 +36,13 @@ type entry struct {
 // for all of them.
 type outlet interface {
 	standing() <-chan struct{} // closed when its first client stands
-	put(entries []entry)       // of the last incarnation, before begin
+	put(entries []entry)       // of the last incarnation or route, before begin
 	begin()
 	take(entries []entry)
 	flush() // nothing more comes: do not wait for it
 	expire(now time.Duration)
+	refuse(now time.Duration, no error) // what waits fails, because the client is refused
+	retire()                            // hands over nothing more; what is in flight may still end
 	close(reset bool)
 	drop() []entry // what had no fate, oldest first, once it is closed
 }
@@ -68,12 +71,14 @@ func (it *item) Length() int             { return len(it.value) }
 //	trouble  set    up to probe records in all       an acknowledgement → clear
 //	any      –      –                                a record's timeout with sarama, or an error that
 //	                                                 is worth another try → opening
+//	retired  any    nothing                          close; no pipe is opened any more
 //
 // In trouble the records stay in the queue, so that they have failed, not
 // become unknown, when the trouble outlasts their timeout, and so that sarama
 // need not carry thousands of them from one attempt to the next.
 type lane struct {
 	p      *producer
+	r      *route
 	part   int32
 	window int
 	ready  chan struct{} // closed when the first pipe stands
@@ -82,6 +87,8 @@ type lane struct {
 	dialing  *client // of the pipe that is being made
 	begun    bool
 	closed   bool
+	retired  bool
+	refused  error // why there is no pipe, when that is a refusal
 	queue    ring[entry]
 	flight   ring[*item]
 	pending  int // of flight, without fate
@@ -91,6 +98,10 @@ type lane struct {
 	moved    time.Time // when sarama last showed life
 	said     time.Time // when a reopening was last logged
 	free     []*item
+
+	// waits is since when the lane waits for an acknowledgement: the last one, or
+	// when it got something to wait for; in ns from 1 of scenario time, 0: it does not.
+	waits atomic.Int64
 }
 
 // pipe is one sarama producer of a lane. Sarama's input has no buffer, and who
@@ -107,8 +118,8 @@ type pipe struct {
 // sendAtOnce is how many records a pipe's sender takes from the lane at a time.
 const sendAtOnce = 512
 
-func newLane(p *producer, part int32) *lane {
-	l := &lane{p: p, part: part, ready: make(chan struct{})}
+func newLane(p *producer, r *route, part int32) *lane {
+	l := &lane{p: p, r: r, part: part, ready: make(chan struct{})}
 	// Room for the batch that is in flight and the one that follows.
 	l.window = min(max(2*p.set.maxRequest/int(p.size), 4*probe), widest)
 	return l
@@ -118,21 +129,21 @@ func newLane(p *producer, part int32) *lane {
 // idempotent producer needs a producer id from a broker.
 func (l *lane) open(pause time.Duration) {
 	l.p.work.Go(func() {
-		if pause > 0 && !l.p.cluster.pause(pause) {
+		if pause > 0 && !l.r.cluster.pause(pause) {
 			return
 		}
 		for {
 			p, err := l.dial()
 			if err == nil {
 				l.mu.Lock()
-				if l.closed {
+				if l.closed || l.retired {
 					l.mu.Unlock()
 					close(p.sent)
 					p.abandon(true)
 					p.discard()
 					return
 				}
-				l.pipe = p
+				l.pipe, l.refused = p, nil
 				l.moved = time.Now()
 				select {
 				case <-l.ready:
@@ -144,11 +155,20 @@ func (l *lane) open(pause time.Duration) {
 				l.read(p)
 				return
 			}
-			l.p.spec.Env.Log(fmt.Sprintf("%s: partition %d: %v", memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.part, err))
+			no := refusalIn(err)
 			l.mu.Lock()
-			closed := l.closed
+			over := l.closed || l.retired
+			l.refused = no
 			l.mu.Unlock()
-			if closed || !l.p.cluster.pause(l.p.set.wall(l.p.set.backoff)) {
+			switch {
+			case over:
+				return
+			case no != nil:
+				l.p.refused(l.r, no)
+			default:
+				l.p.spec.Env.Log(fmt.Sprintf("%s: partition %d: %v", memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.part, err))
+			}
+			if !l.r.cluster.pause(l.p.set.wall(l.p.set.backoff)) {
 				return
 			}
 		}
@@ -156,14 +176,14 @@ func (l *lane) open(pause time.Duration) {
 }
 
 func (l *lane) dial() (*pipe, error) {
-	set := l.p.set
+	set := l.r.set
 	d := set.dialer()
 	conf, err := set.producerConfig(memberID(l.p.spec.Producer.Name, l.p.spec.Member), l.p.spec.Producer, d, int(l.p.size))
 	if err != nil {
 		return nil, err
 	}
 	conf.ChannelBufferSize = l.window
-	c := newClient(l.p.cluster, conf, d)
+	c := newClient(l.r.cluster, conf, d)
 	c.only = &l.part
 	pause := func(int, int) time.Duration {
 		if c.Closed() {
@@ -246,16 +266,29 @@ func (l *lane) take(entries []entry) {
 	for _, e := range entries {
 		l.queue.push(e)
 	}
+	l.watch(false)
 	l.feed()
 }
 
-// put gives a lane what its member's last incarnation left.
+// watch keeps waits. The caller holds mu.
+func (l *lane) watch(acked bool) {
+	switch waiting := l.pending > 0 || l.queue.len() > 0; {
+	case !waiting:
+		l.waits.Store(0)
+	case acked || l.waits.Load() == 0:
+		l.waits.Store(max(int64(l.p.spec.Clock.Now()), 1))
+	}
+}
+
+// put gives a lane what its member's last incarnation left, or what it did not
+// get through where it was before.
 func (l *lane) put(entries []entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range entries {
 		l.queue.push(e)
 	}
+	l.watch(false)
 }
 
 // feed lets the sender look for records. The caller holds mu.
@@ -273,7 +306,7 @@ func (l *lane) feed() {
 func (l *lane) next(p *pipe, batch []*item) []*item {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.pipe != p || !l.begun {
+	if l.pipe != p || !l.begun || l.retired || l.r.barred.Load() {
 		return batch
 	}
 	limit := l.window
@@ -332,7 +365,7 @@ func (l *lane) fill(it *item) {
 	it.value = record.Encode(it.value[:0], record.Identity{
 		Run: spec.RunID, Producer: spec.Index, Member: spec.Member, Seq: it.seq,
 	}, spec.Producer.Size)
-	it.msg = sarama.ProducerMessage{Topic: spec.Topic.Name, Value: it, Metadata: it, Partition: l.part, Offset: -1}
+	it.msg = sarama.ProducerMessage{Topic: l.r.topic.KafkaName(), Value: it, Metadata: it, Partition: l.part, Offset: -1}
 	if l.p.keys != nil {
 		it.msg.Key = l.p.keys[record.KeyOf(spec.Seed, spec.Index, spec.Member, it.seq, spec.Producer.Keys)]
 	}
@@ -377,7 +410,7 @@ func (l *lane) read(p *pipe) {
 // acked records acknowledgements, consecutive ones as runs.
 func (l *lane) acked(p *pipe, batch []*item) {
 	now := l.p.spec.Clock.Now()
-	log := l.p.spec.Log
+	log := l.r.log
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.pipe != p {
@@ -412,6 +445,7 @@ func (l *lane) acked(p *pipe, batch []*item) {
 	l.pending -= len(batch)
 	l.trouble = false
 	l.moved = time.Now()
+	l.watch(true)
 	l.settle()
 	l.p.release(len(batch))
 	l.feed()
@@ -426,17 +460,24 @@ func (l *lane) failed(p *pipe, it *item, err error) {
 		return
 	}
 	l.moved = time.Now()
+	if no := refusalIn(err); no != nil {
+		l.p.refused(l.r, no)
+	}
+	// An attempt before this one is out of the question when sarama met no
+	// trouble since, or when no request went out.
+	once := it.troubles == l.troubles || it.produced == p.client.dial.produced.Load()
 	switch v := judgeError(err); {
 	case v == again:
 		l.reopen(reason(err))
 		return
-	case v == definite && !it.doubt && it.troubles == l.troubles:
-		l.p.spec.Log.Failed(it.seq, l.part, now, reason(err))
+	case v == definite && !it.doubt && once:
+		l.r.log.Failed(it.seq, l.part, now, reason(err))
 	default:
-		l.p.spec.Log.Unknown(it.seq, l.part, now, reason(err))
+		l.r.log.Unknown(it.seq, l.part, now, reason(err))
 	}
 	it.done = true
 	l.pending--
+	l.watch(false)
 	l.settle()
 	l.p.release(1)
 	l.feed()
@@ -485,6 +526,9 @@ func (l *lane) reopen(why string) {
 	l.recall(p, true)
 	l.trouble = true
 	go p.abandon(true) // its reader goes on to the end
+	if l.retired {
+		return
+	}
 	l.open(l.p.set.wall(l.p.set.backoff))
 }
 
@@ -515,13 +559,47 @@ func (l *lane) expire(now time.Duration) {
 		e := l.queue.pop()
 		n++
 		if e.doubt {
-			l.p.spec.Log.Unknown(e.seq, l.part, now, "delivery timeout")
+			l.r.log.Unknown(e.seq, l.part, now, "delivery timeout")
 		} else {
-			l.p.spec.Log.Failed(e.seq, l.part, now, "delivery timeout: never handed to a broker")
+			l.r.log.Failed(e.seq, l.part, now, "delivery timeout: never handed to a broker")
 		}
 	}
+	l.watch(false)
 	l.p.release(n)
 	l.feed()
+	if l.refused != nil && l.pipe == nil {
+		l.giveUp(now, l.refused)
+	}
+}
+
+func (l *lane) refuse(now time.Duration, no error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.giveUp(now, no)
+}
+
+// giveUp fails what waits. The caller holds mu.
+func (l *lane) giveUp(now time.Duration, no error) {
+	if l.closed || l.retired || !l.begun {
+		return
+	}
+	n := l.queue.len()
+	for l.queue.len() > 0 {
+		e := l.queue.pop()
+		if e.doubt {
+			l.r.log.Unknown(e.seq, l.part, now, reason(no))
+		} else {
+			l.r.log.Failed(e.seq, l.part, now, reason(no))
+		}
+	}
+	l.watch(false)
+	l.p.release(n)
+}
+
+func (l *lane) retire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retired = true
 }
 
 // close ends the lane's pipe; nothing that it reports from now on counts.

@@ -56,10 +56,12 @@ type memberKey struct {
 
 // leftover is what a producer member leaves for its next incarnation: the first
 // sequence number that it never took, and the records that it took and that
-// were not acknowledged when it crashed, oldest first.
+// were not acknowledged when it crashed.
 type leftover struct {
-	next  uint64
-	parts map[int32][]entry
+	next    uint64
+	topic   string  // of the plan, to which the entries' partitions belong
+	parts   int     // how many it had
+	entries []entry // in the order in which they were due
 }
 
 func (l *Load) leave(k memberKey, x *leftover) {
@@ -82,8 +84,9 @@ func (l *Load) resume(k memberKey) *leftover {
 	return x
 }
 
-func (l *Load) settings(e runtime.Env, client string, member int) settings {
+func (l *Load) settings(e runtime.Env, client string, member int, login runtime.Login) settings {
 	s := defaults(e.Speed)
+	s.login = login
 	if l.From != nil {
 		s.local = l.From(client, member)
 	}
@@ -96,7 +99,7 @@ func (l *Load) settings(e runtime.Env, client string, member int) settings {
 // Producer starts a member of a producer. It returns once the partitions are
 // known and each has its client, or with an error when ctx ends before.
 func (l *Load) Producer(ctx context.Context, s runtime.ProducerSpec) (runtime.Producer, error) {
-	set := l.settings(s.Env, s.Producer.Name, s.Member)
+	set := l.settings(s.Env, s.Producer.Name, s.Member, s.Login)
 	if err := set.apply(kafkaconf.Producer, s.Producer.Config); err != nil {
 		return nil, fmt.Errorf("producer %s: %w", s.Producer.Name, err)
 	}
@@ -110,7 +113,7 @@ func (l *Load) Producer(ctx context.Context, s runtime.ProducerSpec) (runtime.Pr
 // Consumer starts a member of a group. It returns once the group has given the
 // member its share, or with an error when ctx ends before.
 func (l *Load) Consumer(ctx context.Context, s runtime.ConsumerSpec) (runtime.Member, error) {
-	set := l.settings(s.Env, s.Consumer.Name, s.Member)
+	set := l.settings(s.Env, s.Consumer.Name, s.Member, s.Login)
 	if err := set.apply(kafkaconf.Consumer, s.Consumer.Config); err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", s.Consumer.Name, err)
 	}

@@ -4,9 +4,11 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,32 +42,38 @@ const (
 //	sarama     handed to a partition's sarama client  buffer, and the lane's window
 //
 // Only the way from the schedule to a lane can wait: when the buffer is full.
+// That, and nothing else that brokers or routes do, holds the pacer up: what it
+// offers late with room in the buffer, the machine made late.
 type producer struct {
 	load    *Load
 	spec    runtime.ProducerSpec
 	set     settings
-	cluster *cluster
 	choose  *record.Partitioner
 	keys    []sarama.Encoder // by index, made once; nil: records have no key
 	size    int64            // bytes of a record in the buffer's accounts
 	timeout time.Duration    // scenario time
 	unsure  bool             // acks=0: nothing is ever acknowledged
 
-	mu      sync.Mutex // after lane.mu
-	sched   schedule
-	begun   bool
-	stopped bool          // no schedule any more: Stop or Crash
-	lanes   []outlet      // by partition; with transactions one for all
-	full    time.Duration // the last moment the buffer was full
-	room    bool          // somebody waits for room in the buffer
+	way sync.Mutex // held while records change hands: schedule to lanes, route to route
 
-	used  atomic.Int64 // bytes in the buffer
-	known atomic.Int32 // partitions by the latest metadata
-	wake  chan struct{}
-	quit  chan struct{}
-	once  sync.Once
-	idle  sync.WaitGroup // pacer and sweeper
-	work  sync.WaitGroup // lanes' goroutines
+	mu       sync.Mutex // after way and lane.mu
+	sched    schedule
+	begun    bool
+	stopped  bool          // no schedule any more: Stop or Crash
+	route    *route        // where records go
+	aim      *route        // where they are to go; nil: nowhere else
+	stranded []entry       // between two routes when the member ended
+	full     time.Duration // the last moment the buffer was full
+	room     bool          // somebody waits for room in the buffer
+
+	detours detours // for the partitioner "available"
+
+	used atomic.Int64 // bytes in the buffer
+	wake chan struct{}
+	quit chan struct{}
+	once sync.Once
+	idle sync.WaitGroup // pacer, sweeper, and who makes a route
+	work sync.WaitGroup // lanes' goroutines
 }
 
 var _ runtime.Producer = (*producer)(nil)
@@ -80,7 +88,8 @@ func newProducer(ctx context.Context, l *Load, set settings, s runtime.ProducerS
 		wake: make(chan struct{}, 1), quit: make(chan struct{}),
 		full: -1 << 62,
 	}
-	if s.Bootstrap == nil {
+	p.choose.Owns = s.Producer.Owns
+	if len(s.Bootstrap) == 0 {
 		return nil, errors.New("no bootstrap address")
 	}
 	longest := 0
@@ -98,11 +107,7 @@ func newProducer(ctx context.Context, l *Load, set settings, s runtime.ProducerS
 	if n := s.Producer.Transaction; n > 0 && int64(n)*p.size > s.Producer.Buffer {
 		return nil, fmt.Errorf("for parameter transaction: got %d records of %d bytes, want no more than the buffer of %d bytes holds", n, p.size, s.Producer.Buffer)
 	}
-	p.cluster = newCluster(set, name, s.Bootstrap, []string{s.Topic.Name}, func() {
-		if n := int32(p.cluster.partitions(s.Topic.Name)); n > p.known.Load() {
-			p.known.Store(n)
-		}
-	})
+	p.route = p.newRoute(s.Bootstrap, s.Login, s.Topic)
 	if err := p.start(ctx); err != nil {
 		p.shut(true)
 		return nil, err
@@ -110,42 +115,37 @@ func newProducer(ctx context.Context, l *Load, set settings, s runtime.ProducerS
 	return p, nil
 }
 
-// start waits for metadata and the partitions' clients.
+// start waits for metadata and the partitions' clients, and takes up what the
+// member's last incarnation left.
 func (p *producer) start(ctx context.Context) error {
-	for {
-		err := p.cluster.refresh()
-		if err == nil && p.known.Load() > 0 {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-time.After(p.set.wall(p.set.backoff)):
-		}
+	key := memberKey{p.spec.Producer.Name, p.spec.Member}
+	old := p.load.resume(key)
+	r := p.route
+	least := 0
+	if old.topic == r.topic.Name {
+		least = old.parts // metadata may lag behind
 	}
-	old := p.load.resume(memberKey{p.spec.Producer.Name, p.spec.Member})
+	if err := p.stand(ctx, r, least); err != nil {
+		// The leftover is not lost by a start in vain.
+		p.load.leave(key, old)
+		return err
+	}
+	count := old.parts
+	if old.topic == r.topic.Name {
+		count = len(r.lanes)
+	}
 	p.sched.offered = old.next
-	n := p.known.Load()
-	for part := range old.parts {
-		n = max(n, part+1)
-	}
-	p.grow(int(n))
-	p.sched.parts = int(p.known.Load())
+	p.sched.parts = int(r.known.Load())
 	now := p.spec.Clock.Now()
-	for part, entries := range old.parts {
-		for i := range entries {
-			entries[i].since = now // a new process counts its delivery timeout anew
-		}
-		p.used.Add(int64(len(entries)) * p.size)
-		p.outlet(p.lanes, part).put(entries)
+	for i := range old.entries {
+		old.entries[i].since = now // a new process counts its delivery timeout anew
 	}
-	for _, l := range p.lanes {
-		select {
-		case <-l.standing():
-		case <-ctx.Done():
-			// The leftover is not lost by a start in vain.
-			p.load.leave(memberKey{p.spec.Producer.Name, p.spec.Member}, old)
-			return ctx.Err()
+	p.used.Add(int64(len(old.entries)) * p.size)
+	if p.spec.Producer.Transaction > 0 {
+		r.lanes[0].put(old.entries)
+	} else {
+		for part, entries := range p.distribute(old.entries, count, len(r.lanes)) {
+			r.lanes[part].put(entries)
 		}
 	}
 	p.idle.Go(p.pace)
@@ -153,33 +153,16 @@ func (p *producer) start(ctx context.Context) error {
 	return nil
 }
 
-// outlet is the way of a partition's records.
-func (p *producer) outlet(lanes []outlet, part int32) outlet {
-	if p.spec.Producer.Transaction > 0 {
-		return lanes[0]
+// outlet is the way of a partition's records. A route that was taken meanwhile
+// may have fewer partitions than when a record became due.
+func (p *producer) outlet(lanes []outlet, seq uint64, part int32) (outlet, int32) {
+	switch {
+	case p.spec.Producer.Transaction > 0:
+		return lanes[0], part
+	case int(part) >= len(lanes):
+		part = p.choose.Partition(seq, len(lanes))
 	}
-	return lanes[part]
-}
-
-// grow opens lanes up to n partitions. Only start and the pacer call it.
-func (p *producer) grow(n int) {
-	if p.spec.Producer.Transaction > 0 {
-		if len(p.lanes) == 0 {
-			x := newTransactor(p)
-			p.mu.Lock()
-			p.lanes = append(p.lanes, x)
-			p.mu.Unlock()
-			p.work.Go(x.run)
-		}
-		return
-	}
-	for part := len(p.lanes); part < n; part++ {
-		l := newLane(p, int32(part))
-		p.mu.Lock()
-		p.lanes = append(p.lanes, l)
-		p.mu.Unlock()
-		l.open(0)
-	}
+	return lanes[part], part
 }
 
 // Begin starts the schedule at a scenario time.
@@ -273,13 +256,18 @@ func (p *producer) pace() {
 // offer hands over one batch of what is due and tells how long nothing more is
 // to be done, in wall time; 0 when there is more at once.
 func (p *producer) offer(staged map[outlet][]entry) time.Duration {
+	p.way.Lock()
+	defer p.way.Unlock()
 	now := p.spec.Clock.Now()
-	if n := int(p.known.Load()); p.stale(n) {
-		p.grow(n)
+	p.mu.Lock()
+	r := p.route
+	p.mu.Unlock()
+	if n := int(r.known.Load()); p.stale(n) {
+		p.grow(r, n)
 		p.mu.Lock()
 		begun := p.begun
 		p.mu.Unlock()
-		for _, l := range p.lanes {
+		for _, l := range r.lanes {
 			if begun {
 				l.begin()
 			}
@@ -329,14 +317,17 @@ func (p *producer) offer(staged map[outlet][]entry) time.Duration {
 	late := p.sched.late(g, n, now, p.full, time.Duration(float64(lateAfter)*p.set.speed))
 	p.sched.offered += uint64(n)
 	p.used.Add(int64(n) * p.size)
-	lanes := p.lanes
+	lanes := r.lanes
 	p.mu.Unlock()
 
 	p.spec.Log.Accepted(first, n, now)
 	p.spec.Log.Late(late, now)
 	for seq := first; seq < first+uint64(n); seq++ {
 		part := p.choose.Partition(seq, g.Partitions)
-		l := p.outlet(lanes, part)
+		if p.choose.Kind == "available" {
+			part = p.detour(lanes, g, part, now)
+		}
+		l, part := p.outlet(lanes, seq, part)
 		staged[l] = append(staged[l], entry{seq: seq, since: g.Due(seq), part: part})
 	}
 	for l, entries := range staged {
@@ -378,7 +369,7 @@ func (p *producer) giveUp(now time.Duration) {
 		seq := p.sched.offered
 		p.sched.offered++
 		p.full = now
-		p.spec.Log.Failed(seq, p.choose.Partition(seq, g.Partitions), now, "delivery timeout: the client's buffer had no room")
+		p.route.log.Failed(seq, p.choose.Partition(seq, g.Partitions), now, "delivery timeout: the client's buffer had no room")
 	}
 }
 
@@ -412,11 +403,13 @@ func (p *producer) sweep() {
 		case <-t.C:
 			now := p.spec.Clock.Now()
 			p.mu.Lock()
-			lanes := p.lanes
+			r := p.route
+			lanes := r.lanes
 			p.mu.Unlock()
 			for _, l := range lanes {
 				l.expire(now)
 			}
+			p.bar(r, lanes, now)
 		case <-p.quit:
 			return
 		}
@@ -481,19 +474,18 @@ func (p *producer) Stop(ctx context.Context) error {
 		}
 		seq := p.sched.offered
 		p.sched.offered++
-		p.spec.Log.Failed(seq, p.choose.Partition(seq, g.Partitions), now, "stopped: never accepted by the client")
+		p.route.log.Failed(seq, p.choose.Partition(seq, g.Partitions), now, "stopped: never accepted by the client")
 	}
+	log := p.route.log
 	p.mu.Unlock()
-	for _, l := range p.lanes {
-		for _, e := range l.drop() {
-			switch {
-			case e.doubt:
-				p.spec.Log.Unknown(e.seq, e.part, now, "in flight when the producer was stopped")
-			case e.aborted:
-				p.spec.Log.Failed(e.seq, e.part, now, "stopped: its transaction did not commit")
-			default:
-				p.spec.Log.Failed(e.seq, e.part, now, "stopped: never handed to a broker")
-			}
+	for _, e := range p.remains() {
+		switch {
+		case e.doubt:
+			log.Unknown(e.seq, e.part, now, "in flight when the producer was stopped")
+		case e.aborted:
+			log.Failed(e.seq, e.part, now, "stopped: its transaction did not commit")
+		default:
+			log.Failed(e.seq, e.part, now, "stopped: never handed to a broker")
 		}
 	}
 	p.load.leave(memberKey{p.spec.Producer.Name, p.spec.Member}, &leftover{next: p.sched.offered})
@@ -508,18 +500,23 @@ func (p *producer) Crash() {
 		return
 	}
 	p.finish(true)
-	left := &leftover{parts: map[int32][]entry{}}
-	for _, l := range p.lanes {
-		for _, e := range l.drop() {
-			left.parts[e.part] = append(left.parts[e.part], e)
-		}
-	}
-	left.next = p.sched.offered
+	left := &leftover{next: p.sched.offered, topic: p.route.topic.Name, parts: len(p.route.lanes), entries: p.remains()}
 	// What was due and had no room dies with the process that held it back: the
 	// next schedule begins with it.
 	p.spec.Log.End(left.next, p.spec.Clock.Now())
 	p.load.leave(memberKey{p.spec.Producer.Name, p.spec.Member}, left)
 	p.shut(true)
+}
+
+// remains takes what has no fate out of a member that has ended, in the order in
+// which it was due.
+func (p *producer) remains() []entry {
+	out := p.stranded
+	for _, l := range p.snapshot() {
+		out = append(out, l.drop()...)
+	}
+	slices.SortFunc(out, func(a, b entry) int { return cmp.Compare(a.seq, b.seq) })
+	return out
 }
 
 // empty tells whether nothing is due, accepted or in flight.
@@ -547,25 +544,33 @@ func (p *producer) allAccepted() bool {
 // finish stops the member's goroutines and lets no acknowledgement in any more.
 func (p *producer) finish(reset bool) {
 	p.once.Do(func() { close(p.quit) })
+	p.mu.Lock()
+	aim := p.aim
+	p.aim = nil
+	p.mu.Unlock()
+	if aim != nil {
+		p.leave(aim)
+	}
 	for _, l := range p.snapshot() {
 		l.close(reset)
 	}
 	p.idle.Wait()
-	for _, l := range p.snapshot() { // the pacer may have opened one meanwhile
+	for _, l := range p.snapshot() { // one may have been opened meanwhile, or a route taken
 		l.close(reset)
 	}
 }
 
 func (p *producer) snapshot() []outlet {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return append([]outlet(nil), p.lanes...)
+	r := p.route
+	p.mu.Unlock()
+	return p.lanesOf(r)
 }
 
 // shut closes everything that is still open and waits for it.
 func (p *producer) shut(reset bool) {
 	p.finish(reset)
-	p.cluster.close(reset)
+	p.route.cluster.close(reset)
 	if !within(patience, p.work.Wait) {
 		p.spec.Env.Log(memberID(p.spec.Producer.Name, p.spec.Member) + ": a producer of sarama does not end")
 	}

@@ -37,6 +37,7 @@ const addBackoff = 20 * time.Millisecond
 // aborts whatever the one before left open and fences it (KIP-98).
 type transactor struct {
 	p     *producer
+	r     *route
 	every int
 	ready chan struct{}
 	wake  chan struct{}
@@ -47,6 +48,7 @@ type transactor struct {
 	flushing   bool
 	closed     bool
 	queue      ring[entry]
+	refusal    error   // the last one, while there is no pipe
 	now        []*item // of the open transaction
 	committing bool
 	pipe       *txnPipe
@@ -70,8 +72,8 @@ type txnResult struct {
 	err error
 }
 
-func newTransactor(p *producer) *transactor {
-	return &transactor{p: p, every: p.spec.Producer.Transaction, ready: make(chan struct{}), wake: make(chan struct{}, 1)}
+func newTransactor(p *producer, r *route) *transactor {
+	return &transactor{p: p, r: r, every: p.spec.Producer.Transaction, ready: make(chan struct{}), wake: make(chan struct{}, 1)}
 }
 
 func (x *transactor) standing() <-chan struct{} { return x.ready }
@@ -83,16 +85,11 @@ func (x *transactor) poke() {
 	}
 }
 
-// put takes what the last incarnation left; it comes partition by partition.
+// put takes what the last incarnation left.
 func (x *transactor) put(entries []entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	all := slices.Clone(entries)
-	for x.queue.len() > 0 {
-		all = append(all, x.queue.pop())
-	}
-	slices.SortFunc(all, func(a, b entry) int { return int(int64(a.seq) - int64(b.seq)) })
-	for _, e := range all {
+	for _, e := range entries {
 		x.queue.push(e)
 	}
 }
@@ -128,7 +125,7 @@ func (x *transactor) run() {
 		x.mu.Lock()
 		closed := x.closed
 		if err == nil && !closed {
-			x.pipe = p
+			x.pipe, x.refusal = p, nil
 			select {
 			case <-x.ready:
 			default:
@@ -138,6 +135,9 @@ func (x *transactor) run() {
 		x.mu.Unlock()
 		switch {
 		case err != nil:
+			if no := refusalIn(err); no != nil {
+				x.denied(no)
+			}
 			x.say(err)
 		case closed:
 			p.cut(true)
@@ -149,10 +149,18 @@ func (x *transactor) run() {
 			x.mu.Unlock()
 			p.cut(true)
 		}
-		if closed || !x.p.cluster.pause(set.wall(set.backoff)) {
+		if closed || !x.r.cluster.pause(set.wall(set.backoff)) {
 			return
 		}
 	}
+}
+
+// denied takes note of a refusal.
+func (x *transactor) denied(no error) {
+	x.mu.Lock()
+	x.refusal = no
+	x.mu.Unlock()
+	x.p.refused(x.r, no)
 }
 
 func (x *transactor) say(err error) {
@@ -167,7 +175,7 @@ func (x *transactor) say(err error) {
 // dial makes a sarama producer; that asks for the producer id and so fences any other of
 // the same transactional id.
 func (x *transactor) dial() (*txnPipe, error) {
-	set, spec := x.p.set, x.p.spec
+	set, spec := x.r.set, x.p.spec
 	id := memberID(spec.Producer.Name, spec.Member)
 	d := set.dialer()
 	conf, err := set.producerConfig(id, spec.Producer, d, int(x.p.size))
@@ -178,7 +186,8 @@ func (x *transactor) dial() (*txnPipe, error) {
 	conf.Producer.Partitioner = sarama.NewManualPartitioner
 	conf.Producer.Transaction.ID = id
 	conf.Producer.Transaction.Timeout = set.wall(set.txnTimeout)
-	c := newClient(x.p.cluster, conf, d)
+	c := newClient(x.r.cluster, conf, d)
+	c.refused = x.denied
 	var retries atomic.Int64
 	conf.Producer.Retry.BackoffFunc = func(int, int) time.Duration {
 		if c.Closed() {
@@ -285,7 +294,7 @@ func (x *transactor) serve(p *txnPipe) {
 		} else if x.giveBack(); !errors.Is(bad, errGivenUp) {
 			if err := p.prod.AbortTxn(); err == nil && p.prod.TxnStatus()&sarama.ProducerTxnFlagFatalError == 0 {
 				x.say(bad)
-				if x.p.cluster.pause(x.p.set.wall(x.p.set.backoff)) {
+				if x.r.cluster.pause(x.p.set.wall(x.p.set.backoff)) {
 					continue
 				}
 			}
@@ -385,7 +394,7 @@ func (x *transactor) next(n int) (batch []*item, flushing bool) {
 		it.value = record.Encode(nil, record.Identity{
 			Run: spec.RunID, Producer: spec.Index, Member: spec.Member, Seq: it.seq,
 		}, spec.Producer.Size)
-		it.msg = sarama.ProducerMessage{Topic: spec.Topic.Name, Value: it, Metadata: it, Partition: it.part, Offset: -1}
+		it.msg = sarama.ProducerMessage{Topic: x.r.topic.KafkaName(), Value: it, Metadata: it, Partition: it.part, Offset: -1}
 		if x.p.keys != nil {
 			it.msg.Key = x.p.keys[record.KeyOf(spec.Seed, spec.Index, spec.Member, it.seq, spec.Producer.Keys)]
 		}
@@ -397,6 +406,9 @@ func (x *transactor) next(n int) (batch []*item, flushing bool) {
 
 // refused takes a record out of its transaction when it can never be written.
 func (x *transactor) refused(it *item, err error) {
+	if no := refusalIn(err); no != nil {
+		x.p.refused(x.r, no)
+	}
 	if judgeError(err) != definite {
 		return
 	}
@@ -407,7 +419,7 @@ func (x *transactor) refused(it *item, err error) {
 		return
 	}
 	x.now = slices.Delete(x.now, i, i+1)
-	x.p.spec.Log.Failed(it.seq, it.part, x.p.spec.Clock.Now(), reason(err))
+	x.r.log.Failed(it.seq, it.part, x.p.spec.Clock.Now(), reason(err))
 	x.p.release(1)
 }
 
@@ -469,7 +481,7 @@ func (x *transactor) commit(p *txnPipe) error {
 		x.doubt("nobody knows whether its transaction was committed: " + reason(err))
 		return err
 	}
-	now, log := x.p.spec.Clock.Now(), x.p.spec.Log
+	now, log := x.p.spec.Clock.Now(), x.r.log
 	slices.SortStableFunc(x.now, func(a, b *item) int { return int(a.part) - int(b.part) })
 	for _, it := range x.now {
 		if it.msg.Offset < 0 {
@@ -488,7 +500,7 @@ func (x *transactor) commit(p *txnPipe) error {
 func (x *transactor) doubt(why string) {
 	now := x.p.spec.Clock.Now()
 	for _, it := range x.now {
-		x.p.spec.Log.Unknown(it.seq, it.part, now, why)
+		x.r.log.Unknown(it.seq, it.part, now, why)
 	}
 	n := len(x.now)
 	x.now = nil
@@ -521,9 +533,39 @@ func (x *transactor) expire(now time.Duration) {
 		if e.aborted {
 			why = "delivery timeout: its transaction did not commit"
 		}
-		x.p.spec.Log.Failed(e.seq, e.part, now, why)
+		x.r.log.Failed(e.seq, e.part, now, why)
 	}
 	x.p.release(n)
+	if x.refusal != nil && x.pipe == nil {
+		x.giveUp(now, x.refusal)
+	}
+}
+
+// refuse fails what waits for a transaction.
+func (x *transactor) refuse(now time.Duration, no error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.giveUp(now, no)
+}
+
+// giveUp is refuse. The caller holds mu.
+func (x *transactor) giveUp(now time.Duration, no error) {
+	if x.closed || !x.begun {
+		return
+	}
+	n := x.queue.len()
+	for x.queue.len() > 0 {
+		e := x.queue.pop()
+		x.r.log.Failed(e.seq, e.part, now, reason(no))
+	}
+	x.p.release(n)
+}
+
+// retire lets no transaction begin any more.
+func (x *transactor) retire() {
+	x.mu.Lock()
+	x.begun = false
+	x.mu.Unlock()
 }
 
 // close ends the transactor. A transaction that is being committed is in doubt; one that

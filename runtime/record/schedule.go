@@ -131,12 +131,22 @@ func (p *Partitioner) Partition(seq uint64, n int) int32 {
 	if n <= 1 {
 		return 0
 	}
-	if p.Owns {
-		first := (p.Member - 1) % p.Members % n
-		own := (n - first + p.Members - 1) / p.Members
-		return int32(first + p.Members*int(p.among(seq, own, 0)))
+	first, step, own := p.Choices(n)
+	start := uint64(0)
+	if !p.Owns {
+		start = uint64(p.Member-1) * uint64(n) / uint64(p.Members)
 	}
-	return p.among(seq, n, uint64(p.Member-1)*uint64(n)/uint64(p.Members))
+	return int32(first + step*int(p.among(seq, own, start)))
+}
+
+// Choices are the partitions, of n, among which the member chooses: the first of
+// them, the step to the next, and how many there are.
+func (p *Partitioner) Choices(n int) (first, step, count int) {
+	if !p.Owns || n <= 0 {
+		return 0, 1, max(n, 0)
+	}
+	first = (p.Member - 1) % p.Members % n
+	return first, p.Members, (n - first + p.Members - 1) / p.Members
 }
 
 // among chooses one of n; start is where turns begin.

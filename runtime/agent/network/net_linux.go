@@ -27,15 +27,17 @@ type Net struct {
 	link    netlink.Link
 	segs    uint32 // the interface's own gso_max_segs
 
-	mu       sync.Mutex
-	routes   *netlink.Handle
-	table    *table
-	delayer  *delayer // nil: not supported
-	state    State
-	whole    bool // packets leave the interface in single segments
-	addrs    []netlink.Addr
-	closed   bool
-	closeErr error
+	mu      sync.Mutex
+	routes  *netlink.Handle
+	table   *table
+	delayer *delayer // nil: not supported
+	state   State
+	whole   bool // packets leave the interface in single segments
+	addrs   []netlink.Addr
+	// redirects is nil until there is one.
+	redirects *redirector
+	closed    bool
+	closeErr  error
 }
 
 // Open takes the network of the calling thread's namespace over. It is whole then.
@@ -311,6 +313,9 @@ func (n *Net) Close() error {
 	errs := []error{n.apply(State{}, false)}
 	if n.delayer != nil {
 		errs = append(errs, n.delayer.replace(nil, false)) // for packets that came meanwhile
+	}
+	if n.redirects != nil {
+		errs = append(errs, n.redirects.close())
 	}
 	errs = append(errs, n.table.close())
 	if n.delayer != nil {

@@ -49,5 +49,8 @@ func (*Net) Counters(context.Context) ([]Counter, error) { return nil, none() }
 // AddAddress fails.
 func (*Net) AddAddress(netip.Prefix) error { return none() }
 
+// Redirect fails.
+func (*Net) Redirect(context.Context, []Redirect) (Redirected, error) { return Redirected{}, none() }
+
 // Close has nothing to do.
 func (*Net) Close() error { return nil }

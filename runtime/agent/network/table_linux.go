@@ -207,16 +207,18 @@ func (t *table) build() error {
 	for _, base := range []struct {
 		name      string
 		hook      *nftables.ChainHook
+		priority  *nftables.ChainPriority
 		device    expr.MetaKey
 		pair, any string
 		peer      []expr.Any
 	}{
-		{"input", nftables.ChainHookInput, expr.MetaKeyIIF, mapIn, mapInAny, source()},
-		{"output", nftables.ChainHookOutput, expr.MetaKeyOIF, mapOut, mapOutAny, dest()},
+		{"input", nftables.ChainHookInput, nftables.ChainPriorityRaw, expr.MetaKeyIIF, mapIn, mapInAny, source()},
+		// After redirects: a packet's path is that to where it goes.
+		{"output", nftables.ChainHookOutput, nftables.ChainPriorityFilter, expr.MetaKeyOIF, mapOut, mapOutAny, dest()},
 	} {
 		c := t.conn.AddChain(&nftables.Chain{
 			Name: base.name, Table: t.t, Type: nftables.ChainTypeFilter,
-			Hooknum: base.hook, Priority: nftables.ChainPriorityRaw,
+			Hooknum: base.hook, Priority: base.priority,
 		})
 		accept := &expr.Verdict{Kind: expr.VerdictAccept}
 		loopback := binary.NativeEndian.AppendUint32(nil, 1) // LOOPBACK_IFINDEX in every namespace

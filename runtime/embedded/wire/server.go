@@ -459,6 +459,24 @@ func (s *Server) CloseConn(broker int32, id core.ConnID) {
 	}
 }
 
+// Disconnect resets the connections that came in at the listeners of a place, cut off or
+// not, as when the place itself gives them up. Its ports stay open.
+func (s *Server) Disconnect(place string) {
+	s.mu.Lock()
+	var conns []*conn
+	for _, b := range s.brokers {
+		for _, c := range b.conns {
+			if c.from.Listener == place {
+				conns = append(conns, c)
+			}
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.finish(true)
+	}
+}
+
 // Close ends every connection, port and goroutine, and the loop. It is safe to call
 // twice.
 func (s *Server) Close() {

@@ -117,6 +117,42 @@ func send(t *testing.T, c net.Conn, correlation int32, req kmsg.Request) {
 	}
 }
 
+// TestDisconnect: the connections of one place are reset, through a cut too, and the
+// place may connect anew.
+func TestDisconnect(t *testing.T) {
+	s := start(t, &fake{}, 1)
+	a, b := listen(t, s, "a"), listen(t, s, "b")
+	ask := func(c net.Conn) error {
+		f := kmsg.NewRequestFormatter(kmsg.FormatterClientID("tester"))
+		req := kmsg.NewPtrMetadataRequest()
+		req.SetVersion(5)
+		if _, err := c.Write(f.AppendRequest(nil, req, 1)); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(c, make([]byte, 4))
+		return err
+	}
+	gone, stays := dial(t, a[0]), dial(t, b[0])
+	for _, c := range []net.Conn{gone, stays} {
+		if err := ask(c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Shape(map[Path]core.Path{{Place: "a", Broker: 1}: {Cut: true}, {Place: "a", Broker: 1, ToBroker: true}: {Cut: true}})
+	s.Disconnect("a")
+	// What was answered before may still stand in the socket.
+	if _, err := io.Copy(io.Discard, gone); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("got error %v, want a reset", err)
+	}
+	s.Shape(nil)
+	if err := ask(dial(t, a[0])); err != nil {
+		t.Errorf("anew: got error %v, want an answer", err)
+	}
+	if _, err := io.CopyN(io.Discard, stays, 1); err != nil {
+		t.Errorf("another place: got error %v, want the rest of its answer", err)
+	}
+}
+
 // receive reads one answer and gives its correlation id and what follows the header.
 func receive(t *testing.T, c net.Conn) (int32, []byte) {
 	t.Helper()
