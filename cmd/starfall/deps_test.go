@@ -35,6 +35,7 @@ func allowed() map[string][]string {
 		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
 		"runtime/judge":          {"interp/plan", "runtime/record"},
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama, kmsg},
+		"runtime/external":       {"runtime", "runtime/record", "interp/plan"},
 		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/remote", "runtime/record", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "github.com/docker/docker/...", "github.com/containerd/errdefs/..."},
 		"runtime/agent":          {"runtime", "runtime/agent/network", "interp/plan", yamux, unix},
 		"runtime/agent/network":  {"interp/plan", unix, "github.com/google/nftables/...", "github.com/vishvananda/netlink/...", "github.com/mdlayher/netlink/...", "github.com/vishvananda/netns/..."}, // netns for tests only
