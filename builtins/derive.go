@@ -12,14 +12,18 @@ import (
 	"starfall/interp/plan"
 )
 
-// derive completes a plan whose things have their names.
-func derive(p *plan.Plan) {
+// authenticate gives clusters that have users a way to log in.
+func authenticate(p *plan.Plan) {
 	for i := range p.Clusters {
 		c := &p.Clusters[i]
 		if c.Auth == "" && slices.ContainsFunc(p.Users, func(u plan.User) bool { return u.Cluster == c.Name }) {
 			c.Auth = "plain"
 		}
 	}
+}
+
+// derive completes a sound plan whose things have their names.
+func derive(p *plan.Plan) {
 	failsOver := map[string]bool{}
 	for _, e := range p.Events {
 		for _, a := range e.Actions {

@@ -36,6 +36,7 @@ func (e *Env) Finish(file string, globals []Global) (p *plan.Plan, whole bool) {
 		}
 	}
 	rename(reflect.ValueOf(p).Elem(), names)
+	authenticate(p)
 	if len(e.problems) == 0 {
 		derive(p)
 	}

@@ -4,6 +4,8 @@
 package builtins
 
 import (
+	"time"
+
 	"go.starlark.net/starlark"
 
 	"starfall/interp/plan"
@@ -17,6 +19,9 @@ func runMirror(c *call) starlark.Value {
 	}
 	if c.has("sync_offsets_every") && m.SyncOffsetsEvery == 0 {
 		c.wrong(c.param("sync_offsets_every"), c.raw("sync_offsets_every"), "got 0s, want a longer duration", "leave it out, and positions are not synced")
+	}
+	if m.SyncOffsetsEvery%plan.Duration(time.Second) != 0 {
+		c.wrong(c.param("sync_offsets_every"), c.raw("sync_offsets_every"), "got "+m.SyncOffsetsEvery.String()+", want whole seconds, as MirrorMaker has it", "")
 	}
 	for _, topic := range c.things("topic") {
 		m.Topics = append(m.Topics, topic.id)

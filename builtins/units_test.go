@@ -129,7 +129,7 @@ func TestFactsFitEveryMeasure(t *testing.T) {
 		if len(f.bounds) == 0 {
 			t.Errorf("%s.%s: got no bounds, want some", m.Subject, m.Name)
 		}
-		if (m.Subject == plan.RefEvent) != (len(f.windows) == 0) {
+		if (m.Subject == plan.RefEvent || m.Unit == plan.UnitTruth) != (len(f.windows) == 0) {
 			t.Errorf("%s.%s: got the windows %v", m.Subject, m.Name, f.windows)
 		}
 		many := false

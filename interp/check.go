@@ -54,4 +54,21 @@ func soundThings(p *plan.Plan, sound func(name string, pos plan.Pos) bool) {
 	p.Consumers = slices.DeleteFunc(p.Consumers, func(x plan.Consumer) bool {
 		return !sound(x.Name, x.Pos) || slices.ContainsFunc(x.Topics, func(t string) bool { return p.Topic(t) == nil })
 	})
+	p.Mirrors = slices.DeleteFunc(p.Mirrors, func(m plan.Mirror) bool {
+		return !sound(m.Name, m.Pos) || p.Cluster(m.To) == nil || slices.ContainsFunc(m.Topics, func(t string) bool { return p.Topic(t) == nil })
+	})
+	users := len(p.Users)
+	p.Users = slices.DeleteFunc(p.Users, func(u plan.User) bool { return !sound(u.Name, u.Pos) || p.Cluster(u.Cluster) == nil })
+	if len(p.Users) < users { // who is missing may be anybody's user
+		p.Users = nil
+		for i := range p.Clusters {
+			p.Clusters[i].Auth = ""
+		}
+		for i := range p.Producers {
+			p.Producers[i].User = ""
+		}
+		for i := range p.Consumers {
+			p.Consumers[i].User = ""
+		}
+	}
 }

@@ -107,13 +107,17 @@ var wordPattern = regexp.MustCompile(`"[^"\n]*"|[A-Za-z_]\w*|\d[\w.]*|[-+*/%=<>.
 // TestPlantedMistakes changes one word of a good scenario at a time. What comes
 // of it is an error with a place, or still a plan; never a panic.
 func TestPlantedMistakes(t *testing.T) {
-	b, err := os.ReadFile("testdata/scenarios/everything.star")
+	t.Run("everything", func(t *testing.T) { plantMistakes(t, "everything", "load(\"@std//faults.star\", \"flapping\")\n") })
+	t.Run("chapter", func(t *testing.T) { plantMistakes(t, "chapter", "") })
+}
+
+func plantMistakes(t *testing.T, name, load string) {
+	b, err := os.ReadFile("testdata/scenarios/" + name + ".star")
 	if err != nil {
 		t.Fatal(err)
 	}
 	src := string(b)
 	src = src[strings.Index(src, "scenario("):]
-	load := "load(\"@std//faults.star\", \"flapping\")\n"
 	words := wordPattern.FindAllStringIndex(src, -1)
 	wrong := 0
 	for i, at := range words {

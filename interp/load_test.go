@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -36,35 +37,60 @@ func TestGoldenPlans(t *testing.T) {
 		paths = append(paths, found...)
 	}
 	for _, path := range paths {
-		name := strings.TrimSuffix(filepath.Base(path), ".star")
-		t.Run(name, func(t *testing.T) {
-			p, err := interp.Load(path, interp.Options{Std: scenarios.Std()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range p.Files {
-				p.Files[i].Text, p.Files[i].SHA256 = "", "" // kept in the file itself
-			}
-			got, err := p.Canonical()
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden := filepath.Join("testdata/golden", name+".json")
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatalf("%v; write it with: go test ./interp -run Golden -update", err)
-			}
-			if !bytes.Equal(got, want) {
-				t.Errorf("the plan of %s is not that of %s; compare after: go test ./interp -run Golden -update", path, golden)
-			}
-		})
+		base := strings.TrimSuffix(filepath.Base(path), ".star")
+		for name, set := range choicesOf(t, path, base) {
+			golden(t, path, name, set)
+		}
 	}
+}
+
+// choicesOf gives the plans that a scenario is kept in: one, or, when it has a
+// parameter with choices and is a sample, one for each.
+func choicesOf(t *testing.T, path, base string) map[string]map[string]string {
+	t.Helper()
+	plans := map[string]map[string]string{base: nil}
+	params, err := interp.Params(path, interp.Options{Std: scenarios.Std()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range params {
+		for _, choice := range p.Choices {
+			if value, err := strconv.Unquote(choice); err == nil && strings.Contains(path, "samples") && choice != p.Default {
+				plans[base+"-"+value] = map[string]string{p.Name: value}
+			}
+		}
+	}
+	return plans
+}
+
+func golden(t *testing.T, path, name string, set map[string]string) {
+	t.Run(name, func(t *testing.T) {
+		p, err := interp.Load(path, interp.Options{Std: scenarios.Std(), Set: set, Warn: func(p interp.Problem) { t.Log(p) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range p.Files {
+			p.Files[i].Text, p.Files[i].SHA256 = "", "" // kept in the file itself
+		}
+		got, err := p.Canonical()
+		if err != nil {
+			t.Fatal(err)
+		}
+		golden := filepath.Join("testdata/golden", name+".json")
+		if *update {
+			if err := os.WriteFile(golden, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		want, err := os.ReadFile(golden)
+		if err != nil {
+			t.Fatalf("%v; write it with: go test ./interp -run Golden -update", err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("the plan of %s is not that of %s; compare after: go test ./interp -run Golden -update", path, golden)
+		}
+	})
 }
 
 const base = `"""Title.

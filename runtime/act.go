@@ -28,24 +28,38 @@ const (
 // reverter puts settings back.
 type reverter func(context.Context) (Proof, error)
 
-// fire starts the actions of an event, each by itself. Planned is nil for an
-// event that no instant fires.
+// fire starts the actions of an event, each by itself, but those on rights one
+// after the other, in their order: what one gives the next may take. Planned is
+// nil for an event that no instant fires.
 func (r *run) fire(ev *plan.Event, occurrence int, planned *time.Duration) {
 	now := time.Now()
 	r.fired(now, planned)
-	for i := range ev.Actions {
-		if early(ev, &ev.Actions[i]) {
-			continue // grant has done it
-		}
-		r.effects.begin(ev.Name)
-		h := happening{
-			event: ev.Name, occurrence: occurrence, action: i, planned: planned,
-			what: ev.Actions[i].Source, verb: ev.Actions[i].Verb,
+	start := func(actions []int) {
+		for range actions {
+			r.effects.begin(ev.Name)
 		}
 		r.acts.Go(func() {
 			defer r.recoverAs("event " + ev.Name)
-			r.act(h, ev.Actions[i], now)
+			for _, i := range actions {
+				r.act(happening{
+					event: ev.Name, occurrence: occurrence, action: i, planned: planned,
+					what: ev.Actions[i].Source, verb: ev.Actions[i].Verb,
+				}, ev.Actions[i], now)
+			}
 		})
+	}
+	var ordered []int
+	for i := range ev.Actions {
+		switch {
+		case early(ev, &ev.Actions[i]): // grant has done it
+		case onRights(ev.Actions[i].Verb):
+			ordered = append(ordered, i)
+		default:
+			start([]int{i})
+		}
+	}
+	if len(ordered) > 0 {
+		start(ordered)
 	}
 }
 

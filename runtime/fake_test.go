@@ -35,6 +35,10 @@ type fake struct {
 	shape     func(paths []Path) error // when set, what Shape answers
 	stuck     bool                     // consumers deliver nothing
 	noLeader  bool                     // no partition has a leader
+	redirect  error                    // when set, what Redirect answers
+	power     func(*fakeWorld) World   // when set, the world with other powers
+	mirrored  time.Duration            // how long a mirror takes to copy a record; 0: 100 ms
+	grantErr  error
 
 	mu      sync.Mutex
 	p       *plan.Plan
@@ -50,6 +54,12 @@ type fake struct {
 	closed  int
 	clock   Clock
 	done    []plan.Action
+	opts    UpOptions
+	members []string        // consumer specs as "name-n at topics, as user"
+	copies  map[string]bool // mirrored topics that are there
+	deleted map[string]bool
+	asked   []string // groups described, as "cluster group"
+	reset   []Place
 }
 
 type fakeWorld struct{ *fake }
@@ -68,6 +78,7 @@ func newFake() *fake {
 		delay: make(map[Signal]time.Duration), unproved: make(map[Signal]bool),
 		state: make(map[NodeKey]string), logs: make(map[string]int64),
 		acks: make(map[string][]record.Identity), running: make(map[string]*fakeMember),
+		copies: make(map[string]bool), deleted: make(map[string]bool),
 	}
 }
 
@@ -123,7 +134,7 @@ func (f *fake) Up(ctx context.Context, p *plan.Plan, o UpOptions) (World, error)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.p, f.observe = p, o.Observe
+	f.p, f.observe, f.opts = p, o.Observe, o
 	for _, c := range p.Clusters {
 		for _, n := range c.Nodes {
 			f.state[NodeKey{c.Name, n.ID}] = processRunning
@@ -133,6 +144,9 @@ func (f *fake) Up(ctx context.Context, p *plan.Plan, o UpOptions) (World, error)
 	w := &fakeWorld{f}
 	if f.noPower {
 		return powerless{w}, nil
+	}
+	if f.power != nil {
+		return f.power(w), nil
 	}
 	return w, nil
 }
@@ -169,11 +183,11 @@ func (w *fakeWorld) Inspect(ctx context.Context, cluster string) (State, error) 
 		}
 	}
 	for _, t := range w.p.Topics {
-		if t.Cluster != cluster {
+		if t.Cluster != cluster || w.deleted[t.Name] || t.Origin == plan.Mirrored && !w.copies[t.Name] {
 			continue
 		}
 		for part := range t.Partitions {
-			p := PartitionState{Topic: t.Name, Partition: int32(part), Leader: -1}
+			p := PartitionState{Topic: t.KafkaName(), Partition: int32(part), Leader: -1}
 			for i := range t.Replicas {
 				id := int32((part+i)%len(s.Nodes) + 1)
 				p.Replicas = append(p.Replicas, id)
@@ -251,6 +265,7 @@ type fakeMember struct {
 	producer *ProducerSpec
 	consumer *ConsumerSpec
 	seq      uint64
+	topics   []plan.Topic // guarded by f.mu
 	next     map[string]int64
 	quit     chan struct{}
 	ended    chan struct{}
@@ -268,6 +283,7 @@ func (l fakeLoad) Producer(ctx context.Context, s ProducerSpec) (Producer, error
 	m := &fakeMember{f: l.fake, name: fmt.Sprintf("%s-%d", s.Producer.Name, s.Member), producer: &s, quit: make(chan struct{}), ended: make(chan struct{})}
 	l.mu.Lock()
 	l.specs = append(l.specs, s)
+	m.topics = []plan.Topic{s.Topic}
 	l.running[m.name] = m
 	l.mu.Unlock()
 	return m, nil
@@ -279,8 +295,14 @@ func (l fakeLoad) Consumer(ctx context.Context, s ConsumerSpec) (Member, error) 
 		return nil, l.loadErr
 	}
 	m := &fakeMember{f: l.fake, name: fmt.Sprintf("%s-%d", s.Consumer.Name, s.Member), consumer: &s, next: make(map[string]int64), quit: make(chan struct{}), ended: make(chan struct{})}
+	var topics []string
+	for _, t := range s.Topics {
+		topics = append(topics, t.Name)
+	}
 	l.mu.Lock()
+	m.topics = s.Topics
 	l.running[m.name] = m
+	l.members = append(l.members, fmt.Sprintf("%s at %s: %v as %q", m.name, s.Bootstrap[0], topics, s.Login.User))
 	l.mu.Unlock()
 	go m.consume()
 	return m, nil
@@ -328,11 +350,13 @@ func (m *fakeMember) produce(at time.Duration) {
 	for {
 		now := m.producer.Clock.Now()
 		m.f.mu.Lock()
-		offset := m.f.logs[m.producer.Topic.Name]
-		m.f.logs[m.producer.Topic.Name]++
+		topic := m.topics[0].Name
+		offset := m.f.logs[topic]
+		m.f.logs[topic]++
 		id := record.Identity{Run: m.producer.RunID, Producer: m.producer.Index, Member: m.producer.Member, Seq: m.seq}
-		m.f.acks[m.producer.Topic.Name] = append(m.f.acks[m.producer.Topic.Name], id)
+		m.f.acks[topic] = append(m.f.acks[topic], id)
 		m.f.mu.Unlock()
+		log = log.On(topic)
 		log.Accepted(m.seq, 1, now)
 		log.Acked(m.seq, 0, offset, now)
 		m.seq++
@@ -349,7 +373,11 @@ func (m *fakeMember) consume() {
 		if m.f.stuck || m.consumer.Member != 1 {
 			continue
 		}
-		for _, t := range m.consumer.Consumer.Topics {
+		m.f.mu.Lock()
+		topics := m.topics
+		m.f.mu.Unlock()
+		for _, topic := range topics {
+			t := topic.Name
 			m.f.mu.Lock()
 			ids := m.f.acks[t][m.next[t]:]
 			m.f.mu.Unlock()
@@ -373,6 +401,21 @@ func (m *fakeMember) end(how string) {
 	<-m.ended
 }
 
+func (m *fakeMember) Redirect(ctx context.Context, to Destination) error {
+	var topics []string
+	for _, t := range to.Topics {
+		topics = append(topics, t.Name)
+	}
+	m.f.call("redirect %s to %s: %v as %q, finish %v", m.name, to.Bootstrap[0], topics, to.Login.User, to.Finish)
+	if m.f.redirect != nil {
+		return m.f.redirect
+	}
+	m.f.mu.Lock()
+	defer m.f.mu.Unlock()
+	m.topics = to.Topics
+	return nil
+}
+
 func (m *fakeMember) Stop(context.Context) error { m.end("stop"); return nil }
 func (m *fakeMember) Crash()                     { m.end("crash") }
 
@@ -388,9 +431,15 @@ func (a fakeAdmin) Do(ctx context.Context, cluster string, x plan.Action) (Proof
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.done = append(a.done, x)
+	if x.Verb == plan.Delete {
+		a.deleted[x.Targets[0].Name] = true
+	}
 	p := Proof{OK: true, At: time.Now(), Text: "read back"}
 	if x.Verb == plan.Send {
 		p.Wrote = &Written{Topic: x.Targets[0].Name, Offset: 7}
+	}
+	if x.Verb == plan.DeleteRecords {
+		p.Deleted = []Written{{Topic: x.Targets[0].Name, Partition: 1, Offset: 5}}
 	}
 	return p, nil
 }
@@ -408,6 +457,65 @@ func (a fakeAdmin) Configs(ctx context.Context, cluster string, t plan.Ref, name
 func (a fakeAdmin) Restore(ctx context.Context, cluster string, t plan.Ref, values map[string]*string) (Proof, error) {
 	a.call("restore %s", t.Name)
 	return Proof{OK: true, At: time.Now(), Text: "put back"}, nil
+}
+
+func (a fakeAdmin) Grant(ctx context.Context, cluster, user string, rights []plan.ACL) (Proof, error) {
+	a.call("grant %d to %s on %s", len(rights), user, cluster)
+	return Proof{OK: true, At: time.Now(), Text: "read back"}, a.grantErr
+}
+
+// fakeMirror copies partition 0 of its topics.
+type fakeMirror struct {
+	f     *fake
+	name  string
+	quit  chan struct{}
+	ended chan struct{}
+}
+
+func (a fakeAdmin) Mirror(ctx context.Context, s MirrorSpec) (Member, error) {
+	a.call("mirror %s from %s to %s", s.Mirror.Name, s.From[0], s.To[0])
+	m := &fakeMirror{a.fake, s.Mirror.Name, make(chan struct{}), make(chan struct{})}
+	every := a.mirrored
+	if every == 0 {
+		every = 100 * time.Millisecond
+	}
+	go func() {
+		defer close(m.ended)
+		for {
+			select {
+			case <-m.quit:
+				return
+			case <-time.After(every):
+			}
+			a.mu.Lock()
+			for i, t := range s.Topics {
+				to := s.Copies[i].Name
+				a.copies[to] = true
+				if n := a.logs[to]; n < a.logs[t.Name] {
+					a.acks[to] = append(a.acks[to], a.acks[t.Name][n])
+					a.logs[to]++
+				}
+			}
+			a.mu.Unlock()
+		}
+	}()
+	return m, nil
+}
+
+func (m *fakeMirror) end(how string) {
+	m.f.call("%s mirror %s", how, m.name)
+	close(m.quit)
+	<-m.ended
+}
+func (m *fakeMirror) Stop(context.Context) error { m.end("stop"); return nil }
+func (m *fakeMirror) Crash()                     { m.end("crash") }
+
+func (a fakeAdmin) Compare(_ context.Context, s MirrorSpec, ends map[string]map[int32]int64, groups []string) ([]Comparison, error) {
+	a.call("compare %s up to %d and %d, groups %v", s.Mirror.Name, ends[s.Topics[0].Name][0], ends[s.Copies[0].Name][0], groups)
+	return []Comparison{
+		{Aspect: "records", Compared: 9, Different: 2, First: "orders/0 at 3: another value"},
+		{Aspect: "groups", Compared: 1},
+	}, nil
 }
 
 type fakeAudit struct{ *fake }
@@ -432,7 +540,10 @@ func (a fakeAudit) Audit(ctx context.Context, cluster, topic string, end map[int
 	return ctx.Err()
 }
 
-func (a fakeAudit) Group(context.Context, string, string) (Group, error) {
+func (a fakeAudit) Group(_ context.Context, cluster, group string) (Group, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asked = append(a.asked, cluster+" "+group)
 	return Group{State: "Stable", Members: 1, Generation: 1}, nil
 }
 
@@ -448,4 +559,9 @@ var (
 	_ Configs   = fakeAdmin{}
 	_ Restorer  = fakeAdmin{}
 	_ Auditor   = fakeAudit{}
+
+	_ Redirecter = (*fakeMember)(nil)
+	_ Grantor    = fakeAdmin{}
+	_ Mirrorer   = fakeAdmin{}
+	_ Comparer   = fakeAdmin{}
 )

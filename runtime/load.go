@@ -218,10 +218,14 @@ func (l *load) run(ctx context.Context, c *client, n int) error {
 	}
 	var started Member
 	if c.producer != nil {
+		log := l.logs.Producer(c.name, n)
+		if at.topics[0].Name != c.producer.Topic {
+			log = log.On(at.topics[0].Name)
+		}
 		started, err = l.starter.Producer(ctx, ProducerSpec{
 			Env: l.env, Producer: *c.producer, Index: c.index, Topic: at.topics[0], Member: n,
 			Members: c.planned(), Bootstrap: bootstrap, Login: l.login(c, at.cluster),
-			Until: l.p.Scenario.RunFor.Std(), Log: l.logs.Producer(c.name, n),
+			Until: l.p.Scenario.RunFor.Std(), Log: log,
 		})
 	} else {
 		started, err = l.starter.Consumer(ctx, ConsumerSpec{

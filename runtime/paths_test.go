@@ -118,6 +118,64 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// TestRoutes: packets of a client that goes through a site take the conditions
+// of both ways, whichever way they go; without a relay as an endpoint.
+func TestRoutes(t *testing.T) {
+	node := end{Endpoint: Endpoint{Node: NodeKey{"kafka", 1}}, site: "dc1"}
+	shop := end{Endpoint: Endpoint{Place: Place{Client: "shop", Member: 1, Site: "home"}}, site: "home"}
+	billing := end{Endpoint: Endpoint{Place: Place{Client: "billing", Member: 1, Site: "home"}}, site: "home"}
+	relay := relayOf("london")
+	links := []plan.Link{
+		{A: "home", B: "london", Condition: plan.Condition{Latency: 5, Bandwidth: 100}},
+		{A: "london", B: "dc1", Condition: plan.Condition{Latency: 20, Bandwidth: 300}},
+	}
+	apart := func(a, b string) pathFault {
+		return pathFault{groups: [][]spot{{{Site: a}}, {{Site: b}}}, between: plan.Condition{Cut: true}}
+	}
+	text := func(paths []Path) []string {
+		var out []string
+		name := func(e Endpoint) string {
+			if e.Node.ID != 0 {
+				return "broker"
+			}
+			return e.Place.Client
+		}
+		for _, p := range paths {
+			s := name(p.From) + ">" + name(p.To)
+			if p.Condition.Cut {
+				s += " cut"
+			}
+			out = append(out, fmt.Sprintf("%s %d %g", s, p.Condition.Latency, p.Condition.Bandwidth))
+		}
+		return out
+	}
+	routed := map[string]string{"shop": "london"}
+	for _, tt := range []struct {
+		name   string
+		ends   []end
+		faults []pathFault
+		routes map[string]string
+		want   []string
+	}{
+		{"straight, with the direct way cut", []end{node, shop}, []pathFault{apart("home", "dc1")}, nil, []string{"shop>broker cut 0 0", "broker>shop cut 0 0"}},
+		{"around the cut", []end{node, shop, billing}, []pathFault{apart("home", "dc1")}, routed, []string{"billing>broker cut 0 0", "shop>broker 25 100", "broker>billing cut 0 0", "broker>shop 25 100"}},
+		{"the first half cut", []end{node, shop}, []pathFault{apart("home", "london")}, routed, []string{"shop>broker cut 25 100", "broker>shop cut 25 100"}},
+		{"the second half cut", []end{node, shop}, []pathFault{apart("london", "dc1")}, routed, []string{"shop>broker cut 25 100", "broker>shop cut 25 100"}},
+		{"a relay that stands", []end{node, shop, relay}, []pathFault{apart("london", "dc1")}, nil, []string{
+			"relay/london>shop 5 100", "relay/london>broker cut 20 300", "shop>relay/london 5 100", "broker>relay/london cut 20 300",
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := text(matrix(links, tt.faults, tt.ends, tt.routes))
+			slices.Sort(got)
+			slices.Sort(tt.want)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestCompose(t *testing.T) {
 	for _, tt := range []struct {
 		name       string

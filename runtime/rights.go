@@ -87,12 +87,10 @@ func (r *run) grant(ctx context.Context) error {
 
 // early tells whether an action is carried out before the clients start.
 func early(ev *plan.Event, a *plan.Action) bool {
-	switch a.Verb {
-	case plan.Allow, plan.Deny, plan.Revoke:
-		return ev.Trigger.Kind == plan.TriggerAt && ev.Trigger.At == plan.Instant{}
-	}
-	return false
+	return onRights(a.Verb) && ev.Trigger.Kind == plan.TriggerAt && ev.Trigger.At == plan.Instant{}
 }
+
+func onRights(v plan.Verb) bool { return v == plan.Allow || v == plan.Deny || v == plan.Revoke }
 
 // aclText says a right as people do: Read on topic orders*.
 func aclText(a plan.ACL) string {

@@ -601,6 +601,85 @@ func TestUpHoldsUntilInterrupted(t *testing.T) {
 	})
 }
 
+// TestUpRunsMirrorsAndUsers: what belongs to the clusters is there, rights at 0 s
+// too, and no client, nor an observer.
+func TestUpRunsMirrorsAndUsers(t *testing.T) {
+	for _, timeline := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			o := f.options(t)
+			o.Folder = ""
+			o.Interrupt = interrupts(time.Minute)
+			p := twin(
+				event("a", at(0), plan.Action{Verb: plan.Deny, Targets: refs(ref(plan.RefUser, "ann")), ACL: &plan.ACL{Operation: "Write"}}),
+				event("b", at(3), failOver("shop")),
+			)
+			p.Clusters[0].Auth = "plain"
+			p.Users = []plan.User{{Name: "ann", Cluster: "kafka", Password: "secret", Rights: []plan.ACL{{Operation: "Read"}}}}
+			var lines []string
+			o.Progress = func(p Progress) { lines = append(lines, p.Line) }
+			ready := 0
+			if err := Up(t.Context(), p, o, Hold{Timeline: timeline, Ready: func([]Address) { ready = len(f.called()) }}); err != nil {
+				t.Fatal(err)
+			}
+			calls := f.called()
+			if want := []string{"grant 1 to ann on kafka", "deny", "mirror copy from kafka.copyb.1:9092 to west.copyb.1:9092"}; !inOrder(calls[:ready], want) {
+				t.Errorf("got calls %v before it was ready, want %v among them", calls[:ready], want)
+			}
+			if want := []string{"crash mirror copy", "clients closed", "world closed"}; !inOrder(calls[ready:], want) {
+				t.Errorf("got calls %v after, want %v among them", calls[ready:], want)
+			}
+			if slices.ContainsFunc(calls, func(c string) bool { return strings.HasPrefix(c, "start") }) {
+				t.Errorf("got calls %v, want no client", calls)
+			}
+			refused := slices.ContainsFunc(lines, func(l string) bool {
+				return strings.Contains(l, "NOT PROVED: shop: the clients of the plan do not run here")
+			})
+			if refused != timeline {
+				t.Errorf("got lines %q, want the refusal of fail_over: %v", lines, timeline)
+			}
+		})
+	}
+}
+
+// TestRunsSideBySide: the cells of a sweep share a process and nothing else.
+func TestRunsSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 4
+		done := make(chan outcome)
+		for i := range n {
+			f := newFake()
+			o := f.options(t)
+			go func() {
+				p := twin(event("a", at(3), failOver("shop")), event("b", at(float64(5+i)), plan.Action{Verb: plan.Kill, Targets: refs(broker(2)), UndoAfter: after(2)}))
+				res, err := Run(t.Context(), p, o)
+				out := outcome{res: res, err: err}
+				if err == nil {
+					out.rec, out.err = record.Open(res.Folder)
+				}
+				done <- out
+			}()
+		}
+		ids := make(map[uint64]bool)
+		kills := make(map[string]bool)
+		for range n {
+			out := <-done
+			if out.err != nil {
+				t.Fatal(out.err)
+			}
+			ids[out.rec.Info.ID] = true
+			got := out.journal(record.KindUndone)
+			if len(got) != 1 {
+				t.Fatalf("got %v undone, want the one kill of this run", got)
+			}
+			kills[got[0]] = true
+		}
+		if len(ids) != n || len(kills) != n {
+			t.Errorf("got ids %v and %v, want %d of each", ids, kills, n)
+		}
+	})
+}
+
 // TestFullDisk writes evidence to a device that is always full: the run ends
 // with that error, healed, and its journal can be read.
 func TestFullDisk(t *testing.T) {

@@ -103,6 +103,9 @@ func (w *watcher) span(s record.Stream, x *record.Span) {
 		}
 		w.arrived[consumer] = max(w.arrived[consumer], x.At)
 		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset+int64(x.N))
+	case record.OpDropped:
+		w.arrived[consumer] = max(w.arrived[consumer], x.At)
+		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset+int64(x.N))
 	case record.OpPosition:
 		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset)
 	}

@@ -71,6 +71,26 @@ func (c *checker) apply(e *effect, now plan.Duration) {
 		c.move(a)
 	case plan.Send:
 		c.target(a)
+	case plan.FailOver:
+		c.failOver(a, now)
+	case plan.FailBack:
+		c.failBack(a, now)
+	case plan.Reroute:
+		c.reroute(e, now)
+	case plan.Replay:
+		c.replay(a, now)
+	case plan.ResetOffsets:
+		c.resetOffsets(a, now)
+	case plan.DeleteRecords:
+		if t := c.target(a); t != nil {
+			c.offsetsExist(a, t)
+		}
+	case plan.Delete:
+		c.deleteTopic(a, now)
+	case plan.Allow, plan.Deny, plan.Revoke:
+		c.right(a, now)
+	case plan.Tool:
+		c.checkTool(a)
 	}
 }
 
@@ -83,6 +103,10 @@ func (c *checker) target(a *plan.Action) *topicState {
 	if t == nil && !c.badAction[a] {
 		c.badAction[a] = true
 		unknown(c, a.Pos, string(a.Verb), "topic", a.Targets[0].Name, c.topics)
+	}
+	if t != nil && t.deleted && !t.may {
+		c.actErr(a, "", "%s was deleted at %s", t.t.Name, t.deletedAt)
+		return nil
 	}
 	return t
 }
@@ -118,7 +142,11 @@ func (c *checker) scale(a *plan.Action, now plan.Duration) {
 		if s.now() == a.Members && !s.may {
 			c.actWarn(a, "", "%s has %s already at %s", s.name, plural(a.Members, "member"), now)
 		}
-		if n := s.partitions(); s.consumer != nil && a.Members > n && !s.topicsMay() {
+		if n := s.partitions(); s.producer != nil && s.producer.Owns && a.Members > n && !s.topicsMay() {
+			c.actErr(a, "", "%s owns partitions, and of %s for %s at %s some would have none", s.name, plural(a.Members, "member"), plural(n, "partition"), now)
+			continue
+		}
+		if n := s.partitions(); s.consumer != nil && a.Members > n && !s.topicsMay() && !s.abroadMay {
 			c.actWarn(a, "", "got %s for %s at %s: %s will be idle",
 				plural(a.Members, "member"), plural(n, "partition"), now, plural(a.Members-n, "member"))
 		}
@@ -156,7 +184,7 @@ func (c *checker) crash(e *effect, now plan.Duration) {
 			continue
 		}
 		s.disturbed = true
-		e.client = s
+		e.client, e.since = s, now
 		first, end := r.Index, r.Index
 		if r.Kind != plan.RefMember {
 			first, end = 1, s.now()

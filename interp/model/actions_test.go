@@ -38,7 +38,7 @@ func TestPaths(t *testing.T) {
 			func(b *builder) {
 				b.at("a", "20s", split(refs(ref(plan.RefProducer, "shop")), refs(ref(plan.RefConsumer, "billing"))))
 			},
-			[]string{"a/netsplit: warning: netsplit: nothing passes between these places anyway: a client talks only to the brokers of its cluster"},
+			[]string{"a/netsplit: warning: netsplit: nothing passes between these places anyway: a client talks only to the brokers of its cluster, a mirror to those of two"},
 			func(b *builder) {
 				b.at("a", "20s", split(refs(ref(plan.RefProducer, "shop")), refs(ref(plan.RefConsumer, "billing")), refs(broker(1))))
 			}},

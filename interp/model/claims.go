@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"starfall/internal/spell"
 	"starfall/interp/plan"
 )
 
@@ -107,6 +108,10 @@ func (c *checker) subject(t *plan.Term) bool {
 		if ok = c.clusters[r.Name] != nil; !ok {
 			unknown(c, t.Pos, t.Measure, "cluster", r.Name, c.clusters)
 		}
+	case plan.RefMirror:
+		if ok = c.mirrors[r.Name] != nil; !ok {
+			unknown(c, t.Pos, t.Measure, "mirror", r.Name, c.mirrors)
+		}
 	case plan.RefAlarm:
 		if ok = c.alarms[r.Name]; !ok {
 			unknown(c, t.Pos, t.Measure, "alarm", r.Name, c.alarms)
@@ -127,6 +132,17 @@ func (c *checker) checkTerm(t *plan.Term, s sense) {
 	c.checkKeys(t)
 	if t.Subject.Kind == plan.RefEvent {
 		c.checkEventMeasure(t)
+	}
+	if t.Measure == "identical" && !slices.Contains(plan.Aspects(), t.Aspect) {
+		hint := ""
+		if near, ok := spell.Nearest(t.Aspect, plan.Aspects()); ok {
+			hint = "did you mean " + near + "?"
+		}
+		c.errorf(t.Pos, hint, "identical: for parameter aspect: got %q, want %s", t.Aspect, spell.List(plan.Aspects()))
+		return
+	}
+	if t.Measure == "identical" && s == holds {
+		c.checkIdentical(t)
 	}
 	r, ok := c.resolveWindows(t, m)
 	if !ok || t.Bound == nil {
@@ -180,6 +196,8 @@ func (c *checker) checkLive(t *plan.Term, word string) {
 		}
 	case plan.RefEvent:
 		late = t.Measure == "recovered"
+	case plan.RefMirror:
+		late = t.Measure != "delay"
 	}
 	if late {
 		c.errorf(t.Pos, "", "%s: %s is known only after the run", word, t.Measure)
@@ -206,6 +224,22 @@ func (c *checker) checkAcknowledged(t *plan.Term) bool {
 		}
 	}
 	return true
+}
+
+// checkIdentical warns of positions that are claimed to be alike and that no
+// mirror writes.
+func (c *checker) checkIdentical(t *plan.Term) {
+	m := c.mirrors[t.Subject.Name]
+	if t.Aspect != "groups" || t.Bound == nil || t.Bound.Value != 1 || m.m.SyncOffsetsEvery > 0 {
+		return
+	}
+	for i := range c.p.Consumers {
+		x := &c.p.Consumers[i]
+		if x.Commit != "none" && slices.ContainsFunc(x.Topics, m.holds) {
+			c.warnf(t.Pos, `mirror(…, sync_offsets_every = "5s")`, "identical: mirror %s syncs no positions, so those of %s are not at %s", t.Subject.Name, x.Name, m.m.To)
+			return
+		}
+	}
 }
 
 // checkKeys: an order by key needs keys.
@@ -237,6 +271,10 @@ const recovery = 5 * second
 
 func (c *checker) checkEventMeasure(t *plan.Term) {
 	ev := c.events[t.Subject.Name]
+	if t.Measure == "exit_code" && !ev.does(func(v plan.Verb) bool { return v == plan.Tool }) {
+		c.errorf(t.Pos, `at("30s", tool("kafka-topics", "--describe"))`, "exit_code: %s runs no tool", ev.name())
+		return
+	}
 	if t.Measure != "recovered" {
 		return
 	}
@@ -293,6 +331,8 @@ func (c *checker) limitsOf(t *plan.Term, m plan.Measure, r reach) limits {
 			l.ceiling, l.why = 1, "it is a share, 0 to 1"
 		case "rate", "sending":
 			c.rateLimit(&l, t, r, []*clientState{c.producers[t.Subject.Name]})
+		case "denied":
+			deniedLimit(&l, c.producers[t.Subject.Name])
 		}
 	case plan.RefConsumer:
 		c.consumerLimits(&l, t, r)
@@ -338,6 +378,12 @@ func (c *checker) partitionLimits(l *limits, s *topicState, r reach) {
 func (c *checker) consumerLimits(l *limits, t *plan.Term, r reach) {
 	s := c.consumers[t.Subject.Name]
 	switch t.Measure {
+	case "denied":
+		deniedLimit(l, s)
+	case "dropped", "state_size":
+		if s.consumer.Dedup == nil {
+			l.ceiling, l.why, l.hint = 0, s.name+" has no dedup", "consumer(…, dedup = id_set())"
+		}
 	case "rate":
 		var from []*clientState
 		for i := range c.p.Producers {
@@ -369,12 +415,19 @@ func (c *checker) consumerLimits(l *limits, t *plan.Term, r reach) {
 	}
 }
 
+// deniedLimit: where nobody has to say who he is, nobody is denied.
+func deniedLimit(l *limits, s *clientState) {
+	if at := s.cluster(); at != nil && at.c.Auth == "" {
+		l.ceiling, l.why, l.hint = 0, at.c.Name+" has no users", "alice = user("+at.c.Name+")"
+	}
+}
+
 // firstFault is when something may first hold records back, which then come
 // faster than they were due; after the run when nothing does.
 func (c *checker) firstFault() plan.Duration {
 	first := c.run
 	for _, ev := range c.order {
-		if !ev.does(func(v plan.Verb) bool { return v != plan.Note && v != plan.SetRate && v != plan.Send }) {
+		if !ev.does(func(v plan.Verb) bool { return v != plan.Note && v != plan.SetRate && v != plan.Send && v != plan.Tool }) {
 			continue
 		}
 		if ev.uncertain {

@@ -4,6 +4,7 @@ package model
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,6 +71,7 @@ func (c *checker) checkProducers() {
 			c.errorf(x.Pos, `acks = "all"`, "producer: idempotent needs acks all, got %s", x.Acks)
 		}
 		c.checkTransaction(x, s.topics[0].cluster)
+		c.checkPartitions(x, s)
 		if need := int64(x.Size) + recordRoom; x.Buffer > 0 && x.Buffer < need {
 			c.errorf(x.Pos, fmt.Sprintf(`buffer = "%dKB"`, (need+1023)>>10),
 				"producer: for parameter buffer: got %d bytes, want at least %d, room for one record of %d bytes and what comes with it", x.Buffer, need, x.Size)
@@ -90,6 +92,65 @@ func (c *checker) checkProducers() {
 		case said && int64(x.Size)+recordOverhead > request:
 			c.errorf(x.Pos, fmt.Sprintf(`config = {"max.request.size": %d}`, x.Size+recordRoom),
 				"producer: for parameter size: got %d bytes, but its client sends no more than %d in a request (max.request.size)", x.Size, request)
+		}
+	}
+}
+
+// checkPartitions checks how a producer chooses partitions.
+func (c *checker) checkPartitions(x *plan.Producer, s *clientState) {
+	n := s.partitions()
+	if x.Partitioner == "available" {
+		switch {
+		case x.Keys > 0:
+			c.errorf(x.Pos, `partitioner = "hash"`, "producer: for parameter partitioner: got \"available\" with keys: the records of a key would come into several partitions")
+		case x.Acks == "0":
+			c.errorf(x.Pos, `acks = 1 or "all"`, "producer: for parameter partitioner: got \"available\" with acks 0: no partition ever acknowledges")
+		case n == 1 && !c.grows(s):
+			c.warnf(x.Pos, "", "producer: for parameter partitioner: got \"available\", but %s has 1 partition, so there is no other", x.Topic)
+		}
+	}
+	if x.Owns && x.Members > n {
+		c.errorf(x.Pos, fmt.Sprintf("topic(…, partitions = %d)", x.Members), "producer: for parameter owns: got True, but of %s for %s some would have none", plural(x.Members, "member"), plural(n, "partition"))
+	}
+}
+
+// checkDedup warns of a mark that good records fall below: it is right only where
+// the numbers of what it stands for come in one order.
+func (c *checker) checkDedup(x *plan.Consumer, s *clientState) {
+	if x.Dedup == nil || x.Dedup.Kind != "high_water" {
+		return
+	}
+	for _, t := range s.topics {
+		var writers []*plan.Producer
+		members := 0
+		for i := range c.p.Producers {
+			if p := &c.p.Producers[i]; p.Topic == t.t.Name {
+				writers = append(writers, p)
+				members += p.Members
+			}
+		}
+		several := t.most > 1
+		mixed := members > 1 && (len(writers) > 1 || !writers[0].Owns)
+		why := ""
+		switch x.Dedup.Per {
+		case "partition":
+			if mixed {
+				why = fmt.Sprintf("%s count by themselves and write the same partitions of %s", plural(members, "producer member"), t.t.Name)
+			}
+		case "topic":
+			if members > 1 {
+				why = fmt.Sprintf("%s count by themselves and write %s", plural(members, "producer member"), t.t.Name)
+			} else if several && members > 0 {
+				why = fmt.Sprintf("the partitions of %s are not read in one order", t.t.Name)
+			}
+		case "producer":
+			if slices.ContainsFunc(writers, func(p *plan.Producer) bool { return !p.Owns && several || p.Owns && t.most > p.Members }) {
+				why = fmt.Sprintf("a producer member writes several partitions of %s, which are not read in one order", t.t.Name)
+			}
+		}
+		if why != "" {
+			c.warnf(x.Pos, "", "consumer: for parameter dedup: a high-water mark per %s drops good records: %s", x.Dedup.Per, why)
+			return
 		}
 	}
 }
@@ -126,8 +187,11 @@ func (c *checker) checkConsumers() {
 	}
 	for _, ev := range c.order {
 		for i := range ev.e.Actions {
-			if a := &ev.e.Actions[i]; a.Verb == plan.Send && len(a.Targets) > 0 {
+			switch a := &ev.e.Actions[i]; {
+			case a.Verb == plan.Send && len(a.Targets) > 0:
 				written[a.Targets[0].Name] = true
+			case a.Verb == plan.Replay && a.To != nil:
+				written[a.To.Name] = true
 			}
 		}
 	}
@@ -153,6 +217,7 @@ func (c *checker) checkConsumers() {
 			groups[key{cluster, x.Group}] = x
 		}
 		c.checkSession(x, cluster)
+		c.checkDedup(x, s)
 		if n := s.partitions(); x.Members > n && !c.grows(s) {
 			c.warnf(x.Pos, "", "consumer: for parameter members: got %d for %s: %s will be idle",
 				x.Members, plural(n, "partition"), plural(x.Members-n, "member"))

@@ -54,10 +54,7 @@ func (p Problem) String() string {
 func Check(p *plan.Plan) []Problem {
 	c := newChecker(p)
 	if c.checkScenario() {
-		c.checkPlaces()
-		c.checkTopics()
-		c.checkProducers()
-		c.checkConsumers()
+		c.checkThings()
 		c.walk()
 		c.checkClaims()
 		c.checkWisdom()
@@ -70,17 +67,24 @@ func Check(p *plan.Plan) []Problem {
 // because a scenario has other mistakes.
 func CheckThings(p *plan.Plan) []Problem {
 	c := newChecker(p)
+	c.checkThings()
+	return slices.DeleteFunc(c.sorted(), func(x Problem) bool { return x.Severity != Error })
+}
+
+func (c *checker) checkThings() {
 	c.checkPlaces()
 	c.checkTopics()
+	c.checkMirrors()
+	c.checkUsers()
 	c.checkProducers()
 	c.checkConsumers()
-	return slices.DeleteFunc(c.sorted(), func(x Problem) bool { return x.Severity != Error })
 }
 
 // checker holds one check. Maps are for finding only; everything that people
 // see is in the order of the plan.
 type checker struct {
-	p           *plan.Plan
+	p           *plan.Plan // what is declared
+	whole       *plan.Plan // with what mirrors bring with them
 	run, warmup plan.Duration
 
 	sites     map[string]bool
@@ -88,6 +92,8 @@ type checker struct {
 	topics    map[string]*topicState
 	producers map[string]*clientState
 	consumers map[string]*clientState
+	mirrors   map[string]*mirrorState
+	users     map[string]*userState
 	alarms    map[string]bool
 	events    map[string]*eventState
 	order     []*eventState // events as declared
@@ -114,14 +120,17 @@ func declared(p *plan.Plan) *plan.Plan {
 }
 
 func newChecker(p *plan.Plan) *checker {
+	whole := p
 	p = declared(p)
 	c := &checker{
-		p: p, run: p.Scenario.RunFor, warmup: p.Scenario.Warmup,
+		p: p, whole: whole, run: p.Scenario.RunFor, warmup: p.Scenario.Warmup,
 		sites:     make(map[string]bool),
 		clusters:  make(map[string]*clusterState),
 		topics:    make(map[string]*topicState),
 		producers: make(map[string]*clientState),
 		consumers: make(map[string]*clientState),
+		mirrors:   make(map[string]*mirrorState),
+		users:     make(map[string]*userState),
 		alarms:    make(map[string]bool),
 		events:    make(map[string]*eventState),
 		badAction: make(map[*plan.Action]bool),
@@ -149,6 +158,12 @@ func newChecker(p *plan.Plan) *checker {
 		s.consumer = x
 		s.topics = c.topicStates(x.Topics)
 		c.consumers[x.Name] = s
+	}
+	for i := range p.Mirrors {
+		c.mirrors[p.Mirrors[i].Name] = c.newMirrorState(&p.Mirrors[i])
+	}
+	for i := range p.Users {
+		c.users[p.Users[i].Name] = newUserState(&p.Users[i])
 	}
 	for i := range p.Alarms {
 		c.alarms[p.Alarms[i].Name] = true

@@ -95,6 +95,10 @@ func (c *checker) resolveReplica(a *plan.Action, r plan.Ref) (from []*node, coun
 		unknown(c, a.Pos, string(a.Verb), "topic", r.Name, c.topics)
 		return nil, 0, false
 	}
+	if t.deleted && !t.may {
+		c.actErr(a, "", "%s was deleted at %s", t.t.Name, t.deletedAt)
+		return nil, 0, false
+	}
 	if !c.partition(a, t, r.Index) || t.cluster == nil {
 		return nil, 0, false
 	}

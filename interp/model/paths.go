@@ -9,17 +9,24 @@ import (
 	"starfall/interp/plan"
 )
 
-// place is one end of a path: a node, or a member of a client.
+// place is one end of a path: a node, a member of a client, the relay that a
+// client goes through, or a mirror.
 type place struct {
 	node   *node
 	client *clientState
-	member int // 0: all members
+	member int  // 0: all members
+	relay  bool // the client's relay, not the client
+	mirror *mirrorState
 }
 
 func (p place) name() string {
 	switch {
 	case p.node != nil:
 		return p.node.label()
+	case p.mirror != nil:
+		return p.mirror.m.Name
+	case p.relay:
+		return "the relay of " + p.client.name
 	case p.member > 0:
 		return memberName(p.client, p.member)
 	}
@@ -27,10 +34,13 @@ func (p place) name() string {
 }
 
 func (p place) cluster() *clusterState {
-	if p.node != nil {
+	switch {
+	case p.node != nil:
 		return p.node.cluster
+	case p.client != nil:
+		return p.client.cluster()
 	}
-	return p.client.cluster()
+	return nil
 }
 
 // same reports whether two places have something in common.
@@ -38,12 +48,27 @@ func (p place) same(o place) bool {
 	if p.node != nil || o.node != nil {
 		return p.node == o.node
 	}
-	return p.client == o.client && (p.member == o.member || p.member == 0 || o.member == 0)
+	if p.mirror != nil || o.mirror != nil {
+		return p.mirror == o.mirror
+	}
+	return p.client == o.client && p.relay == o.relay && (p.member == o.member || p.member == 0 || o.member == 0)
 }
 
 // talks reports whether anything passes between two places when all is well:
-// nodes of one cluster talk to each other, clients to the nodes of theirs.
+// nodes of one cluster talk to each other, clients and their relays to the nodes
+// of theirs and to one another, mirrors to the nodes of both of theirs. Where a
+// client may be at some other cluster, it may talk to that.
 func (p place) talks(o place) bool {
+	switch {
+	case p.mirror != nil:
+		return o.node != nil && (o.node.cluster == p.mirror.from || o.node.cluster == p.mirror.to)
+	case o.mirror != nil:
+		return o.talks(p)
+	case p.client != nil && o.client != nil:
+		return p.client == o.client && p.relay != o.relay
+	case p.client != nil && p.client.abroadMay, o.client != nil && o.client.abroadMay:
+		return true
+	}
 	return p.cluster() != nil && p.cluster() == o.cluster() && (p.node != nil || o.node != nil)
 }
 
@@ -117,6 +142,48 @@ func (c *checker) standing(site string) []place {
 			out = append(out, place{client: s})
 		}
 	}
+	for i := range c.p.Mirrors {
+		if m := &c.p.Mirrors[i]; site == "" || m.Site == site {
+			out = append(out, place{mirror: c.mirrors[m.Name]})
+		}
+	}
+	for _, s := range c.clients() {
+		if via := c.relaySites(s); len(via) > 0 && (site == "" || slices.Contains(via, site)) {
+			out = append(out, place{client: s, relay: true})
+		}
+	}
+	return out
+}
+
+// clients gives producers and consumers in the order of the plan.
+func (c *checker) clients() []*clientState {
+	var out []*clientState
+	for i := range c.p.Producers {
+		out = append(out, c.producers[c.p.Producers[i].Name])
+	}
+	for i := range c.p.Consumers {
+		out = append(out, c.consumers[c.p.Consumers[i].Name])
+	}
+	return out
+}
+
+// relaySites gives the sites through which a client may go at present.
+func (c *checker) relaySites(s *clientState) []string {
+	var out []string
+	if via := s.via(); via != "" {
+		out = append(out, via)
+	}
+	if !s.viaMay {
+		return out
+	}
+	for _, ev := range c.order {
+		for i := range ev.e.Actions {
+			a := &ev.e.Actions[i]
+			if a.Verb == plan.Reroute && slices.ContainsFunc(a.Targets, func(r plan.Ref) bool { return r.Name == s.name }) {
+				out = append(out, a.Via)
+			}
+		}
+	}
 	return out
 }
 
@@ -155,7 +222,7 @@ func (c *checker) checkPaths(a *plan.Action) {
 		return
 	}
 	if sure && !anyTalks(sides) {
-		c.actWarn(a, "", "nothing passes between these places anyway: a client talks only to the brokers of its cluster")
+		c.actWarn(a, "", "nothing passes between these places anyway: a client talks only to the brokers of its cluster, a mirror to those of two")
 	}
 }
 
@@ -164,6 +231,7 @@ func (c *checker) checkPaths(a *plan.Action) {
 func (c *checker) overlap(a *plan.Action, sides [][]place) bool {
 	nodes := make(map[*node]int)
 	clients := make(map[*clientState][]place)
+	mirrors := make(map[*mirrorState]int)
 	side := make(map[place]int)
 	for i, places := range sides {
 		for _, p := range places {
@@ -173,6 +241,14 @@ func (c *checker) overlap(a *plan.Action, sides [][]place) bool {
 					return true
 				}
 				nodes[p.node] = i
+				continue
+			}
+			if p.mirror != nil {
+				if at, ok := mirrors[p.mirror]; ok && at != i {
+					c.actErr(a, "", "%s is on both sides", p.name())
+					return true
+				}
+				mirrors[p.mirror] = i
 				continue
 			}
 			for _, o := range clients[p.client] {

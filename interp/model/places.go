@@ -75,8 +75,20 @@ func (c *checker) checkPlaces() {
 	for i := range c.p.Consumers {
 		stand(c.p.Consumers[i].Pos, "consumer", c.p.Consumers[i].Site)
 	}
+	for i := range c.p.Mirrors {
+		stand(c.p.Mirrors[i].Pos, "mirror", c.p.Mirrors[i].Site)
+	}
+	for _, ev := range c.order {
+		for i := range ev.e.Actions {
+			if a := &ev.e.Actions[i]; a.Verb == plan.Reroute {
+				taken[a.Via] = true
+			}
+		}
+	}
+	// A parameter with choices may put somebody there in another run.
+	chosen := slices.ContainsFunc(c.p.Params, func(p plan.Param) bool { return len(p.Choices) > 0 })
 	for _, s := range c.p.Sites {
-		if !taken[s.Name] && !s.Implied {
+		if !taken[s.Name] && !s.Implied && !chosen {
 			c.warnf(s.Pos, "", "site: nobody stands in %s", s.Name)
 		}
 	}

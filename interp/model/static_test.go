@@ -46,6 +46,16 @@ func TestThings(t *testing.T) {
 				b.p.Sites = append(b.p.Sites, plan.Site{Pos: pos("london"), Name: "london"})
 				b.producer().Site = "london"
 			}},
+		{"empty site, and no choice",
+			func(b *builder) {
+				b.p.Sites = append(b.p.Sites, plan.Site{Pos: pos("london"), Name: "london"})
+				b.p.Params = []plan.Param{{Name: "rate"}}
+			},
+			[]string{"london: warning: site: nobody stands in london"},
+			func(b *builder) {
+				b.p.Sites = append(b.p.Sites, plan.Site{Pos: pos("london"), Name: "london"})
+				b.p.Params = []plan.Param{{Name: "plan", Choices: []string{`"a"`, `"b"`}}}
+			}},
 		{"unknown site",
 			func(b *builder) { b.producer().Site = "defualt" },
 			[]string{`shop: error: producer: the plan has no site "defualt"`}, nothing},

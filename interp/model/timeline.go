@@ -343,6 +343,9 @@ func (c *checker) undo(e *effect, now plan.Duration) {
 			delete(e.client.crashed, i)
 		}
 	}
+	for _, s := range e.rerouted {
+		s.routes = slices.DeleteFunc(s.routes, func(x *effect) bool { return x == e })
+	}
 	if cutsPaths(e.a.Verb) {
 		c.paths = slices.DeleteFunc(c.paths, func(x *effect) bool { return x == e })
 	}

@@ -34,6 +34,24 @@ func (c *checker) touch(s *eventState) {
 					x.may, x.disturbed = true, true
 					x.most = max(x.most, a.Members)
 				}
+			case plan.FailOver, plan.FailBack:
+				if x := c.client(r.Name); x != nil {
+					x.abroadMay, x.disturbed = true, true
+				}
+			case plan.Reroute:
+				if x := c.client(r.Name); x != nil {
+					x.viaMay = true
+				}
+			case plan.Delete:
+				if t := c.topics[r.Name]; t != nil {
+					t.may = true
+				}
+			case plan.Allow, plan.Deny, plan.Revoke:
+				if u := c.users[r.Name]; u != nil {
+					u.may = true
+				}
+			case plan.Tool, plan.Send, plan.Replay, plan.ResetOffsets, plan.DeleteRecords, plan.Elect:
+				// They bring no node down and leave nothing that is asked for.
 			case plan.SetRate:
 				if x := c.producers[r.Name]; x != nil {
 					x.rateMay = true
@@ -125,6 +143,32 @@ func (c *checker) checkTimeless(a *plan.Action) {
 		return
 	case a.Verb == plan.Configure:
 		c.configure(a)
+		return
+	case a.Verb == plan.FailOver:
+		c.failOverTo(a)
+		return
+	case a.Verb == plan.FailBack:
+		c.checkFailedOver(a)
+		return
+	case a.Verb == plan.Reroute:
+		c.checkVia(a)
+		return
+	case a.Verb == plan.Replay:
+		c.checkReplay(a)
+		return
+	case a.Verb == plan.ResetOffsets:
+		c.checkReset(a)
+		return
+	case a.Verb == plan.DeleteRecords:
+		if t := c.topics[a.Targets[0].Name]; t != nil {
+			c.offsetsExist(a, t)
+		}
+		return
+	case a.Verb == plan.Allow || a.Verb == plan.Deny || a.Verb == plan.Revoke:
+		c.checkRight(a)
+		return
+	case a.Verb == plan.Tool:
+		c.checkTool(a)
 		return
 	case a.Verb == plan.Move:
 		c.move(a)

@@ -235,6 +235,8 @@ type topicState struct {
 	most      int // partitions that it may ever have
 	replicas  int // the most that a partition may ever have
 	may       bool
+	deleted   bool
+	deletedAt plan.Duration
 	placement map[int][]int32 // of partitions that were not moved
 	config    map[string]string
 }
@@ -296,7 +298,13 @@ type clientState struct {
 	crashed    map[int]*effect
 	may        bool // an event of unknown time scales or crashes it
 	rateMay    bool
-	disturbed  bool // it is scaled or crashed at some time
+	disturbed  bool // it is scaled, crashed or redirected at some time
+
+	abroad      *mirrorState // it has failed over to this one
+	abroadSince plan.Duration
+	abroadMay   bool      // an event of unknown time redirects it
+	routes      []*effect // of reroute, in force
+	viaMay      bool      // an event of unknown time reroutes it
 }
 
 func newClientState(name, site string, members int) *clientState {
@@ -309,19 +317,28 @@ func newClientState(name, site string, members int) *clientState {
 
 func (s *clientState) now() int { return int(last(s.members)) }
 
-// cluster is where its topics are, nil when that is not known.
+// cluster is where it works now, nil when that is not known: where its topics
+// are, or where it has failed over to.
 func (s *clientState) cluster() *clusterState {
+	if s.abroad != nil {
+		return s.abroad.to
+	}
 	if len(s.topics) == 0 {
 		return nil
 	}
 	return s.topics[0].cluster
 }
 
-// partitions gives the number that its topics have together.
+// partitions gives the number that its topics have together. A consumer that
+// has failed over reads a topic of the same name beside each copy, unless the
+// copy itself has that name.
 func (s *clientState) partitions() int {
 	n := 0
 	for _, t := range s.topics {
 		n += t.now()
+	}
+	if s.consumer != nil && s.abroad != nil && s.abroad.m.Rename != plan.RenameIdentity {
+		n *= 2
 	}
 	return n
 }
@@ -334,12 +351,16 @@ type effect struct {
 	hidden   *hidden
 	client   *clientState // of a crash
 	crashed  []int
+	since    plan.Duration  // when it crashed them
+	rerouted []*clientState // of a reroute
 	undone   bool
 	undoneAt plan.Duration
 }
 
 // lasts reports whether a verb leaves something behind that must be undone.
-func lasts(v plan.Verb) bool { return takesNodes(v) || cutsPaths(v) || v == plan.Crash }
+func lasts(v plan.Verb) bool {
+	return takesNodes(v) || cutsPaths(v) || v == plan.Crash || v == plan.Reroute
+}
 
 func takesNodes(v plan.Verb) bool {
 	switch v {
@@ -390,6 +411,8 @@ func undoParameter(v plan.Verb) string {
 		return "resume_after"
 	case v == plan.Configure:
 		return "revert_after"
+	case v == plan.Reroute:
+		return "restore_after"
 	case cutsPaths(v):
 		return "heal_after"
 	case v == plan.Restart:

@@ -119,6 +119,12 @@ func wantedText(t *plan.Term, m plan.Measure) string {
 		return ""
 	}
 	v := Quantity(b.Value, m.Unit)
+	if m.Unit == plan.UnitTruth && b.Op == plan.Equals {
+		if b.Value == 0 {
+			return "not " + m.Name
+		}
+		return m.Name
+	}
 	switch b.Op {
 	case plan.NeverBelow:
 		return "never below " + v
@@ -367,6 +373,9 @@ func (j *judging) ruleNumbers(r *ruling, a answer) {
 }
 
 func numberText(n number, a answer, unit plan.Unit) string {
+	if unit == plan.UnitTruth && n.note != "" {
+		return n.note
+	}
 	s := Quantity(n.v, unit)
 	if a.of > 0 {
 		s += " of " + Number(a.of)

@@ -103,7 +103,8 @@ type producer struct {
 	rate       float64
 	partitions int
 	notes      []note
-	seen       time.Duration // until when due records have been counted
+	refusals   map[uint32]bool // by reason: for want of rights
+	seen       time.Duration   // until when due records have been counted
 }
 
 func (p *producer) member(i int32, pl *plan.Plan) *member {
@@ -140,10 +141,24 @@ func (c *collector) least(rate float64, partitions int) time.Duration {
 	return least
 }
 
-// mark is the end of a partition's log at a time, as acknowledgements show it.
+// mark is the end of a partition's log at a time: as acknowledgements show it,
+// of a copy as its observer does, of a topic that replay fills as samples do.
 type mark struct {
 	at  time.Duration
 	end int64
+}
+
+// mark notes an end. Marks come in order of time, but for those of samples,
+// which stand before the others of their block.
+func (t *topicState) mark(partition int32, m mark) {
+	for int(partition) >= len(t.acked) {
+		t.acked = append(t.acked, nil)
+	}
+	list := append(t.acked[partition], m)
+	for i := len(list) - 1; i > 0 && list[i-1].at > list[i].at; i-- {
+		list[i-1], list[i] = list[i], list[i-1]
+	}
+	t.acked[partition] = list
 }
 
 // topicState is what is collected of a topic.
@@ -155,7 +170,9 @@ type topicState struct {
 	marks   map[int32]record.AuditMark
 	order   ordering
 	want    demand
-	acked   [][]mark // by partition: what was acknowledged in this block
+	acked   [][]mark // by partition: its ends as this block shows them, in order of time
+	filled  bool     // by replay, which acknowledges nothing: samples show its ends
+	deleted *deletion
 	leaders map[int32]leader
 	changes []happening // leader changes
 	unclean []happening
@@ -235,6 +252,8 @@ type collector struct {
 	consumers []*consumer
 	clusters  []*clusterState
 	byName    map[string]int // topics
+	root      []int          // by topic: of its family
+	kin       [][]int        // by topic: the logs in which its records may stand
 	questions []*question
 	moments   []*question // those about a moment
 	stalls    bool        // of some consumer are wanted
@@ -260,6 +279,17 @@ func newCollector(p *plan.Plan, info record.Info, terms []*plan.Term) *collector
 		c.topics = append(c.topics, &topicState{plan: t, cluster: clusters[t.Cluster], marks: map[int32]record.AuditMark{},
 			want: want[thing{plan.RefTopic, t.Name}], leaders: map[int32]leader{}, ends: map[int32]int64{}})
 	}
+	c.root = roots(p, c.byName)
+	c.kin = c.families()
+	for i := range p.Events {
+		for _, a := range p.Events[i].Actions {
+			if a.Verb == plan.Replay && a.To != nil {
+				if t, ok := c.byName[a.To.Name]; ok {
+					c.topics[t].filled = true
+				}
+			}
+		}
+	}
 	for i := range p.Producers {
 		x := &p.Producers[i]
 		topic := c.byName[x.Topic]
@@ -271,7 +301,11 @@ func newCollector(p *plan.Plan, info record.Info, terms []*plan.Term) *collector
 			want: want[thing{plan.RefProducer, x.Name}], silent: make([]silence, n)})
 	}
 	for i := range p.Consumers {
-		x := newConsumer(c, i, want[thing{plan.RefConsumer, p.Consumers[i].Name}])
+		subject := thing{plan.RefConsumer, p.Consumers[i].Name}
+		if m := p.Consumers[i].Observes; m != "" {
+			subject = thing{plan.RefMirror, m}
+		}
+		x := newConsumer(c, i, want[subject])
 		c.consumers = append(c.consumers, x)
 		c.stalls = c.stalls || x.want.stall
 	}
@@ -326,14 +360,24 @@ func (c *collector) add(b *record.Block) error {
 			c.consumers[g.Consumer].changes = append(c.consumers[g.Consumer].changes, g)
 		}
 	}
-	for i := range b.Samples {
-		c.until = max(c.until, b.Samples[i].At)
-		c.sample(&b.Samples[i])
+	for _, n := range b.States {
+		c.until = max(c.until, n.At)
+		if n.Consumer < len(c.consumers) && n.Member > 0 && n.Member < 1<<20 {
+			x := c.consumers[n.Consumer]
+			for n.Member >= len(x.states) {
+				x.states = append(x.states, nil)
+			}
+			x.states[n.Member] = append(x.states[n.Member], n)
+		}
 	}
 	for _, t := range c.topics {
 		for i := range t.acked {
 			t.acked[i] = t.acked[i][:0]
 		}
+	}
+	for i := range b.Samples {
+		c.until = max(c.until, b.Samples[i].At)
+		c.sample(&b.Samples[i])
 	}
 	err := b.Spans(func(s record.Stream, spans []record.Span) error {
 		switch s.Actor {
@@ -360,165 +404,13 @@ func (c *collector) add(b *record.Block) error {
 	return err
 }
 
-// produced takes a span of a producer.
-func (c *collector) produced(p *producer, stream record.Stream, s *record.Span) {
-	c.until = max(c.until, s.At)
-	if s.Source < 1 {
-		return
+// stalls are a producer's gaps, by partition or of all at once. A producer that
+// chooses what is available has only the latter (available).
+func (p *producer) stalls(by string) []gap {
+	if by == "all" || p.plan.Partitioner == available {
+		return p.allGaps
 	}
-	m := p.member(s.Source, c.plan)
-	switch s.Op {
-	case record.OpAccepted:
-		p.sent.add(s.At, s.N)
-		p.sentN += uint64(s.N)
-		if p.want.rateByMember {
-			addTo(&p.sentBy, int(s.Source), s.At, s.N)
-		}
-		m.sentEnd = max(m.sentEnd, s.Last()+1)
-		again := m.accepted.setNew(s.First, s.Stride, s.N, c.scratch[:0])
-		for _, seq := range again {
-			if m.failed.has(seq) {
-				m.failed.clear(seq)
-			} else {
-				m.unsure.set(seq, 1, 1)
-			}
-		}
-		c.scratch = again
-	case record.OpAcked:
-		c.dueBy(p, s.At)
-		if s.First < m.floor {
-			// Nobody waits for these any more, so they end no gap's count.
-		} else {
-			c.came(p, m, s)
-		}
-		m.acked.set(s.First, s.Stride, s.N)
-		p.acked.add(s.At, s.N)
-		if p.want.rateByMember {
-			addTo(&p.byMember, int(s.Source), s.At, s.N)
-		}
-		if p.want.rateByPartition {
-			addTo(&p.byPart, int(s.Partition), s.At, s.N)
-		}
-		c.latency(m, s, p.lat.second(s.At))
-		if p.want.latByPartition {
-			for int(s.Partition) >= len(p.latBy) {
-				p.latBy = append(p.latBy, nil)
-			}
-			c.latency(m, s, p.latBy[s.Partition].second(s.At))
-		}
-		if c.stalls && int(s.Topic) < len(c.topics) {
-			t := c.topics[s.Topic]
-			for int(s.Partition) >= len(t.acked) {
-				t.acked = append(t.acked, nil)
-			}
-			t.acked[s.Partition] = append(t.acked[s.Partition], mark{s.At, s.Offset + int64(s.N)})
-		}
-	case record.OpFailed, record.OpUnknown:
-		c.dueBy(p, s.At)
-		if s.First >= m.floor {
-			c.gaveUp(p, m, s)
-		}
-		set := &m.failed
-		if s.Op == record.OpUnknown {
-			set = &m.unsure
-		}
-		set.set(s.First, s.Stride, s.N)
-		if len(p.notes) < 64 {
-			p.notes = append(p.notes, note{s.First, m.index, c.reason(stream, s.Reason)})
-		}
-	case record.OpLate:
-		p.late.add(s.At, s.N)
-		p.lateN += uint64(s.N)
-	}
-}
-
-func addTo(list *[]ticks, i int, at time.Duration, n uint32) {
-	for i >= len(*list) {
-		*list = append(*list, nil)
-	}
-	(*list)[i].add(at, n)
-}
-
-// dueBy lets the records of all members come due up to t.
-func (c *collector) dueBy(p *producer, t time.Duration) {
-	if t <= p.seen {
-		return
-	}
-	p.seen = t
-	for _, m := range p.members {
-		if m != nil {
-			c.advance(p, m, t)
-		}
-	}
-	if p.rate == 0 {
-		p.sumRate()
-	}
-}
-
-// sumRate puts what the members' schedules ask for at present.
-func (p *producer) sumRate() {
-	p.rate = 0
-	p.each(func(m *member) { p.rate += m.rate() })
-}
-
-// endGap tells a partition's silence, and that of all, of n records.
-func (c *collector) endGap(p *producer, partition int32, n int64, t time.Duration, came bool) {
-	if int(partition) >= len(p.silent) {
-		return
-	}
-	if from, ok := p.silent[partition].over(n, t, came); ok && t-from > c.short {
-		if least := c.least(p.rate, p.partitions); t-from > least {
-			p.gaps = append(p.gaps, gap{from, t, spotOf(int32(p.topic), partition), least})
-		}
-	}
-	if from, ok := p.allSilent.over(n, t, came); ok && t-from > c.short {
-		if least := c.least(p.rate, 1); t-from > least {
-			p.allGaps = append(p.allGaps, gap{from, t, noSpot, least})
-		}
-	}
-}
-
-func (c *collector) came(p *producer, m *member, s *record.Span) {
-	if int(s.Partition) < len(m.waiting) {
-		m.waiting[s.Partition] -= int64(s.N)
-	}
-	c.endGap(p, s.Partition, int64(s.N), s.At, true)
-}
-
-func (c *collector) gaveUp(p *producer, m *member, s *record.Span) {
-	if int(s.Partition) < len(m.waiting) {
-		m.waiting[s.Partition] -= int64(s.N)
-	}
-	c.endGap(p, s.Partition, int64(s.N), s.At, false)
-}
-
-// latency adds the times from due to s.At of a span's records.
-func (c *collector) latency(m *member, s *record.Span, h *histogram) {
-	seg, limit := m.find(s.First)
-	if seg == nil {
-		return
-	}
-	longest := s.At - seg.due(s.First)
-	if h.n == 0 || longest > h.max {
-		h.max, h.maxAt, h.member, h.seq, h.part = max(longest, 0), s.At, s.Source, s.First, spotOf(s.Topic, s.Partition)
-	}
-	v := 0.0
-	if longest > 0 {
-		v = float64(longest) * c.perCell
-	}
-	if s.N == 1 {
-		h.add(uint64(v), 1)
-		return
-	}
-	if s.Last() >= limit {
-		for i := range uint64(s.N) {
-			if due, ok := m.due(s.First + i*s.Stride); ok {
-				h.add(uint64(float64(max(s.At-due, 0))*c.perCell), 1)
-			}
-		}
-		return
-	}
-	h.addSeries(v, seg.interval*float64(s.Stride)*c.perCell, int64(s.N))
+	return p.gaps
 }
 
 // finish closes what is open at the end of load.

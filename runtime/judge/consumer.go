@@ -4,18 +4,19 @@
 package judge
 
 import (
+	"slices"
 	"time"
 
 	"starfall/interp/plan"
 	"starfall/runtime/record"
 )
 
-// reading is where a group stands in a partition.
+// reading is where a group stands in a partition of a topic.
 type reading struct {
 	pos   int64 // next offset; -1: not known
-	end   int64 // of the log, as far as acknowledgements show it
-	since time.Duration
-	marks int // read of the block's
+	end   int64 // of the log, as far as its marks show it
+	open  bool  // it counts in its lane as undelivered
+	marks int   // read of the block's
 }
 
 // undelivered tells whether the log holds something for the group.
@@ -25,9 +26,18 @@ func (r *reading) undelivered() bool { return r.pos >= 0 && r.end > r.pos }
 type consumer struct {
 	plan      *plan.Consumer
 	index     int
-	cluster   int
 	want      demand
+	start     switchover // where it reads until it fails over
+	switches  []switchover
+	turned    int    // switches that took effect
+	moves     bool   // some event lets it fail over
+	reading   []int  // topics that it reads at some time
+	active    []bool // by topic: that it reads at present
 	delivered sources
+	replayed  map[int32]*sources // deliveries outside of the record's own family, by root
+	dropped   sources
+	dropping  bool
+	states    [][]record.StateNote // by member
 	rate      ticks
 	byMember  []ticks
 	byPart    map[spot]*ticks
@@ -35,7 +45,8 @@ type consumer struct {
 	delayBy   map[spot]*latencies
 	order     ordering
 	reads     [][]reading // by topic, partition
-	waiting   int         // partitions with something undelivered
+	lanes     [][]lane    // by root, partition
+	waiting   int         // lanes that are open
 	allSince  time.Duration
 	gaps      []gap
 	allGaps   []gap
@@ -56,19 +67,36 @@ type foreignRecord struct {
 const maxForeign = 1 << 16
 
 func newConsumer(c *collector, index int, want demand) *consumer {
-	x := &consumer{plan: &c.plan.Consumers[index], index: index, want: want, reads: make([][]reading, len(c.topics)),
-		byPart: map[spot]*ticks{}, delayBy: map[spot]*latencies{}}
-	for _, name := range x.plan.Topics {
-		t, ok := c.byName[name]
-		if !ok {
-			continue
+	n := len(c.topics)
+	x := &consumer{plan: &c.plan.Consumers[index], index: index, want: want, reads: make([][]reading, n), lanes: make([][]lane, n), active: make([]bool, n),
+		byPart: map[spot]*ticks{}, delayBy: map[spot]*latencies{}, replayed: map[int32]*sources{}}
+	x.start = x.home(c)
+	x.reading = slices.Clone(x.start.topics)
+	failOvers(c.plan, func(client plan.Ref, mirror string) {
+		if client.Name != x.plan.Name {
+			return
 		}
-		x.cluster = c.topics[t].cluster
-		x.reads[t] = nil
+		x.moves = true
+		for _, t := range x.start.topics {
+			for _, k := range c.away(mirror, t) {
+				if !slices.Contains(x.reading, k) {
+					x.reading = append(x.reading, k)
+				}
+			}
+		}
+	})
+	for _, t := range x.reading {
 		x.at(int32(t), int32(c.topics[t].plan.Partitions-1))
+		x.laneOf(int32(c.root[t]), int32(c.topics[t].plan.Partitions-1))
+	}
+	for _, t := range x.start.topics {
+		x.active[t] = true
 	}
 	return x
 }
+
+// readsTopic tells whether a consumer reads a topic at some time.
+func (x *consumer) readsTopic(topic int) bool { return slices.Contains(x.reading, topic) }
 
 func (x *consumer) at(topic, partition int32) *reading {
 	list := &x.reads[topic]
@@ -103,21 +131,11 @@ func (c *collector) pull(x *consumer, topic, partition int32, t time.Duration) {
 		if m.end <= r.end {
 			continue
 		}
-		was := r.undelivered()
 		r.end = m.end
-		if !was && r.undelivered() {
-			r.since = max(m.at, r.since)
-			x.opens(m.at)
+		if !r.open {
+			c.settle(x, topic, partition, r, m.at)
 		}
 	}
-}
-
-// opens notes that one more partition has something undelivered since t.
-func (x *consumer) opens(t time.Duration) {
-	if x.waiting == 0 {
-		x.allSince = max(t, x.allSince)
-	}
-	x.waiting++
 }
 
 // moves puts a group's position; came tells whether a delivery did it. What
@@ -127,32 +145,31 @@ func (c *collector) moves(x *consumer, topic, partition int32, pos int64, t time
 		x.at(topic, partition).pos = pos
 		return
 	}
+	c.turnBy(x, t)
+	root := int32(c.root[topic])
+	if x.moves {
+		// The lane has other topics too, in which something may wait.
+		for _, k := range x.reading {
+			if c.root[k] == int(root) && k != int(topic) {
+				c.pull(x, int32(k), partition, t)
+			}
+		}
+	}
 	c.pull(x, topic, partition, t)
 	r := x.at(topic, partition)
-	was := r.undelivered()
 	if came {
-		if was && t-r.since > c.short {
-			if least := c.least(c.topicRate(topic), len(x.reads[topic])); t-r.since > least {
-				x.gaps = append(x.gaps, gap{r.since, t, spotOf(topic, partition), least})
-			}
+		l := x.laneOf(root, partition)
+		if l.open > 0 {
+			c.laneGap(x, root, partition, t)
 		}
-		if x.waiting > 0 && t-x.allSince > c.short {
-			if least := c.least(c.topicRate(topic), 1); t-x.allSince > least {
-				x.allGaps = append(x.allGaps, gap{x.allSince, t, noSpot, least})
-			}
+		if x.waiting > 0 {
+			c.allGap(x, t)
 		}
-		r.since = t
+		l.since = t
 		x.allSince = t
 	}
 	r.pos = pos
-	is := r.undelivered()
-	switch {
-	case is && !was:
-		r.since = max(t, r.since)
-		x.opens(t)
-	case was && !is:
-		x.waiting--
-	}
+	c.settle(x, topic, partition, r, t)
 }
 
 // topicRate is what the producers of a topic are to send at present.
@@ -188,26 +205,47 @@ func (c *collector) consumed(x *consumer, s *record.Span) {
 		c.snapshot(x, s, s.Offset+int64(s.N))
 	case record.OpDelivered:
 		c.delivered(x, s)
+	case record.OpDropped:
+		c.dropped(x, s)
 	}
+	if x.plan.Observes != "" && s.Op != record.OpPosition && c.stalls {
+		// What the copy holds shows in what the observer read of it.
+		c.topics[s.Topic].mark(s.Partition, mark{s.At, s.Offset + int64(s.N)})
+	}
+}
+
+// had is what a group has been delivered of a producer's records from a topic:
+// from the family that the producer writes, or, replayed, from another.
+func (c *collector) had(x *consumer, p *producer, topic int32) *sources {
+	root := c.root[topic]
+	if root == p.topic {
+		return &x.delivered
+	}
+	return made(x.replayed, int32(root))
 }
 
 func (c *collector) delivered(x *consumer, s *record.Span) {
 	p := c.producers[s.Producer]
 	m := p.member(s.Source, c.plan)
+	at := spotOf(int32(c.root[s.Topic]), s.Partition)
 	x.rate.add(s.At, s.N)
 	if x.want.rateByMember {
 		addTo(&x.byMember, int(s.Member), s.At, s.N)
 	}
 	if x.want.rateByPartition {
-		made(x.byPart, spotOf(s.Topic, s.Partition)).add(s.At, s.N)
+		made(x.byPart, at).add(s.At, s.N)
 	}
+	again := c.had(x, p, s.Topic).of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	if x.want.delay {
-		c.latency(m, s, x.delay.second(s.At))
+		if x.plan.Observes != "" {
+			c.arrived(x, p, m, s, again)
+		} else {
+			c.latency(m, s, x.delay.second(s.At))
+			if x.want.latByPartition {
+				c.latency(m, s, made(x.delayBy, at).second(s.At))
+			}
+		}
 	}
-	if x.want.latByPartition {
-		c.latency(m, s, made(x.delayBy, spotOf(s.Topic, s.Partition)).second(s.At))
-	}
-	again := x.delivered.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	if len(again) > 0 {
 		c.scratch = again
 		for _, q := range c.questions {
@@ -222,11 +260,57 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 		x.order.take(c, plan.RefConsumer, x.index, x.want.keyOrder, m, s, again)
 	}
 	for _, q := range c.moments {
-		if q.index == x.index && s.At <= q.win.at {
+		if q.index == x.index && s.At <= q.win.at && c.root[s.Topic] == p.topic {
 			q.delivered.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
 		}
 	}
 	c.moves(x, s.Topic, s.Partition, s.Offset+int64(s.N), s.At, true)
+	c.snapshot(x, s, s.Offset+int64(s.N))
+}
+
+// arrived times the records that came into a copy: each the first time, and
+// only those that the mirror brought. What was replayed into the source, or
+// written to the copy by a producer that has failed over, did not come from
+// the source when it was due.
+func (c *collector) arrived(x *consumer, p *producer, m *member, s *record.Span, again []uint64) {
+	if c.root[s.Topic] != p.topic {
+		return
+	}
+	time := func(s *record.Span) {
+		c.latency(m, s, x.delay.second(s.At))
+		if x.want.latByPartition {
+			c.latency(m, s, made(x.delayBy, spotOf(int32(c.root[s.Topic]), s.Partition)).second(s.At))
+		}
+	}
+	if len(again) == 0 && !m.failedOver {
+		time(s)
+		return
+	}
+	one := *s
+	one.N = 1
+	for i := range uint64(s.N) {
+		one.First, one.Offset = s.First+i*s.Stride, s.Offset+int64(i)
+		if len(again) > 0 && again[0] == one.First {
+			again = again[1:]
+		} else if !m.away.has(one.First) {
+			time(&one)
+		}
+	}
+}
+
+// dropped takes a span of records that dedup did not let through.
+func (c *collector) dropped(x *consumer, s *record.Span) {
+	m := c.producers[s.Producer].member(s.Source, c.plan)
+	x.dropping = true
+	x.dropped.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
+	for _, q := range c.questions {
+		if q.about(plan.RefConsumer, x.index, "dropped") {
+			for i := range uint64(s.N) {
+				q.take(c, m, s, s.First+i*s.Stride)
+			}
+		}
+	}
+	c.moves(x, s.Topic, s.Partition, s.Offset+int64(s.N), s.At, false)
 	c.snapshot(x, s, s.Offset+int64(s.N))
 }
 
@@ -259,17 +343,16 @@ func (x *consumer) finish(c *collector, end time.Duration) {
 	if !x.want.stall {
 		return
 	}
-	for topic := range x.reads {
-		rate := c.topicRate(int32(topic))
-		for i := range x.reads[topic] {
-			r := &x.reads[topic][i]
-			if least := c.least(rate, len(x.reads[topic])); r.undelivered() && end-r.since > least {
-				x.gaps = append(x.gaps, gap{r.since, end, spotOf(int32(topic), int32(i)), least})
+	c.turnBy(x, end)
+	for root := range x.lanes {
+		for i := range x.lanes[root] {
+			if x.lanes[root][i].open > 0 {
+				c.laneGap(x, int32(root), int32(i), end)
 			}
 		}
 	}
-	if least := c.least(0, 1); x.waiting > 0 && end-x.allSince > least {
-		x.allGaps = append(x.allGaps, gap{x.allSince, end, noSpot, least})
+	if x.waiting > 0 {
+		c.allGap(x, end)
 	}
 }
 
@@ -283,6 +366,9 @@ func (c *collector) audited(s *record.Span) {
 	if s.Op == record.OpAborted {
 		t.aborted.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
 		return
+	}
+	if t.plan.Origin != plan.Declared {
+		c.standsBefore(s)
 	}
 	again := t.audited.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	if len(again) > 0 {
@@ -303,15 +389,17 @@ func (c *collector) audited(s *record.Span) {
 // ordering finds records that come behind a later one of the same producer
 // member and partition, or key. Only the first time a record comes counts.
 type ordering struct {
-	last [][]uint64 // by source, partition: highest sequence number + 1
-	keys map[[3]uint64]latest
+	last   [][]uint64 // by source, partition: highest sequence number + 1
+	keys   map[[3]uint64]latest
+	family map[[3]uint64]latest // by source, root, partition
 }
 
-// latest is the highest record of a key so far.
+// latest is the highest record of a key, or of a partition of a family, so far,
+// and the partition, or topic, that it came from.
 type latest struct {
-	seq       uint64
-	at        time.Duration
-	partition int32
+	seq   uint64
+	at    time.Duration
+	place int32
 }
 
 func (o *ordering) at(source, partition int) *uint64 {
@@ -325,17 +413,53 @@ func (o *ordering) at(source, partition int) *uint64 {
 }
 
 // take looks at a span; again holds those of its records that are not new.
-// Several topics of one consumer are kept apart.
+// Several topics of one consumer are kept apart, unless they are of a family.
 func (o *ordering) take(c *collector, kind plan.RefKind, index int, keyed bool, m *member, s *record.Span, again []uint64) {
 	source := int(s.Source)*len(c.producers) + int(s.Producer)
 	last := o.at(source, int(s.Partition)*len(c.topics)+int(s.Topic))
-	if len(again) == 0 && s.First >= *last {
+	switch {
+	case kind == plan.RefConsumer && c.consumers[index].moves:
+		o.acrossFamily(c, index, m, s, again)
+	case len(again) == 0 && s.First >= *last:
 		*last = s.Last() + 1
-	} else {
+	default:
 		o.slow(c, kind, index, last, m, s, again)
 	}
 	if keyed {
 		o.keyed(c, kind, index, m, s, again)
+	}
+}
+
+// acrossFamily compares the records of a partition of a family, whichever of
+// its topics they are delivered from. Between two topics only a record that
+// came in an earlier cell counts as before.
+func (o *ordering) acrossFamily(c *collector, index int, m *member, s *record.Span, again []uint64) {
+	if o.family == nil {
+		o.family = map[[3]uint64]latest{}
+	}
+	k := [3]uint64{uint64(s.Source)<<32 | uint64(s.Producer), uint64(c.root[s.Topic]), uint64(s.Partition)}
+	was, known := o.family[k]
+	for i := range uint64(s.N) {
+		seq := s.First + i*s.Stride
+		if len(again) > 0 && again[0] == seq {
+			again = again[1:]
+			continue
+		}
+		if !known || seq > was.seq {
+			was, known = latest{seq, s.At, s.Topic}, true
+			continue
+		}
+		if was.place != s.Topic && was.at >= s.At {
+			continue
+		}
+		for _, q := range c.questions {
+			if q.about(plan.RefConsumer, index, "out_of_order") && q.term.By != "key" {
+				q.take(c, m, s, seq)
+			}
+		}
+	}
+	if known {
+		o.family[k] = was
 	}
 }
 
@@ -367,7 +491,8 @@ func (o *ordering) keyed(c *collector, kind plan.RefKind, index int, m *member, 
 		o.keys = map[[3]uint64]latest{}
 	}
 	source := uint64(s.Source)<<32 | uint64(s.Producer)
-	apart := uint64(0)
+	apart := uint64(c.root[s.Topic]) // what was replayed elsewhere has an order of its own
+	place := s.Partition*int32(len(c.topics)) + s.Topic
 	if kind == plan.RefTopic {
 		apart = uint64(s.Partition)
 	}
@@ -380,10 +505,10 @@ func (o *ordering) keyed(c *collector, kind plan.RefKind, index int, m *member, 
 		k := [3]uint64{source, apart, uint64(record.KeyOf(c.plan.Scenario.Seed, int(s.Producer), int(s.Source), seq, p.Keys))}
 		was, ok := o.keys[k]
 		if !ok || seq > was.seq {
-			o.keys[k] = latest{seq, s.At, s.Partition}
+			o.keys[k] = latest{seq, s.At, place}
 			continue
 		}
-		if was.partition != s.Partition && was.at >= s.At {
+		if was.place != place && was.at >= s.At {
 			continue
 		}
 		for _, q := range c.questions {

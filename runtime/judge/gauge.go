@@ -6,6 +6,7 @@ package judge
 import (
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -30,6 +31,8 @@ type series struct {
 type gauge struct {
 	term    *plan.Term
 	cluster int
+	of      *consumer       // whose cluster it is that tells, wherever the group is; nil: cluster
+	times   []time.Duration // of the samples that count, where of is set
 	series  []*series
 	index   map[string]*series
 	limit   int // keep only that many points; 0: all
@@ -71,7 +74,7 @@ func (c *collector) watch(t *plan.Term) *gauge {
 		}
 	case plan.RefConsumer:
 		if x := c.consumer(t.Subject.Name); x != nil {
-			g.cluster = x.cluster
+			g.cluster, g.of = x.start.cluster, x
 			if t.Measure == "lag" {
 				x.lagged = append(x.lagged, g)
 			}
@@ -125,12 +128,20 @@ func (c *collector) sample(s *record.Sample) {
 		c.leader(s.At, &s.Partitions[i])
 	}
 	for _, g := range c.gauges {
-		if g.cluster == cluster {
-			c.measure(g, s)
+		at := g.cluster
+		if g.of != nil {
+			at = g.of.clusterAt(s.At)
 		}
+		if at != cluster {
+			continue
+		}
+		if g.of != nil && g.limit == 0 {
+			g.times = append(g.times, s.At)
+		}
+		c.measure(g, s)
 	}
 	for _, x := range c.consumers {
-		if x.cluster == cluster && len(x.lagged) > 0 {
+		if len(x.lagged) > 0 && x.clusterAt(s.At) == cluster {
 			x.lagAt = append(x.lagAt, s)
 		}
 	}
@@ -147,6 +158,9 @@ func (c *collector) leader(at time.Duration, p *record.PartitionState) {
 		t.ends[p.Partition] = p.HighWater
 	} else if p.LogEnd >= 0 {
 		t.ends[p.Partition] = p.LogEnd
+	}
+	if t.filled && c.stalls && p.HighWater >= 0 {
+		t.mark(p.Partition, mark{at, p.HighWater})
 	}
 	was, known := t.leaders[p.Partition]
 	if known && !c.info.Elections && p.Leader >= 0 && was.id != p.Leader {
@@ -304,12 +318,21 @@ type group struct {
 	owned      map[int]int // partitions by member
 }
 
-func (x *consumer) group(at time.Duration) group {
+// A group that has failed over is another group at another cluster, which
+// counts its generations anew: only assignments there count, from the moment
+// that it was told to go.
+func (c *collector) group(x *consumer, at time.Duration) group {
 	g := group{generation: -1, owned: map[int]int{}}
+	place := x.placeAt(at)
 	last := map[int]record.GroupChange{}
 	for _, ch := range x.changes {
 		if ch.At > at {
 			continue
+		}
+		if x.moves {
+			if k := c.clusterOf(ch); k >= 0 && k != place.cluster || ch.At < place.fired && x.turnedBy(at) {
+				continue
+			}
 		}
 		last[ch.Member] = ch
 		if !ch.Left {
@@ -324,9 +347,24 @@ func (x *consumer) group(at time.Duration) group {
 	return g
 }
 
+// turnedBy tells whether a group had gone on elsewhere at a moment.
+func (x *consumer) turnedBy(at time.Duration) bool {
+	return len(x.switches) > 0 && x.switches[0].at <= at
+}
+
+// clusterOf is the cluster that an assignment is of, -1 when it names nothing.
+func (c *collector) clusterOf(ch record.GroupChange) int {
+	for _, tp := range ch.Assigned {
+		if i, ok := c.byName[tp.Topic]; ok {
+			return c.topics[i].cluster
+		}
+	}
+	return -1
+}
+
 func (c *collector) measureGroup(g *gauge, s *record.Sample) {
 	x := c.consumer(g.term.Subject.Name)
-	now := x.group(s.At)
+	now := c.group(x, s.At)
 	switch g.term.Measure {
 	case "assignment":
 		for _, member := range slices.Sorted(maps.Keys(now.owned)) {
@@ -348,6 +386,29 @@ func (c *collector) measureGroup(g *gauge, s *record.Sample) {
 			}
 		}
 		g.put("", noSpot, s.At, float64(n))
+	case "state_size":
+		c.stateSize(g, x, s.At)
+	}
+}
+
+// stateSize puts what the members' dedup holds at a moment, as they told last.
+func (c *collector) stateSize(g *gauge, x *consumer, at time.Duration) {
+	var total float64
+	known := false
+	for member, notes := range x.states {
+		n := sort.Search(len(notes), func(i int) bool { return notes[i].At > at })
+		if n == 0 {
+			continue
+		}
+		known = true
+		v := float64(notes[n-1].Bytes)
+		total += v
+		if g.term.By == "member" {
+			g.put(x.plan.Name+"-"+strconv.Itoa(member), noSpot, at, v)
+		}
+	}
+	if known && g.term.By != "member" {
+		g.put("", noSpot, at, total)
 	}
 }
 
@@ -355,12 +416,14 @@ func (c *collector) measureGroup(g *gauge, s *record.Sample) {
 func (c *collector) lag(x *consumer) {
 	s := x.lagAt[0]
 	x.lagAt = x.lagAt[1:]
+	place := x.placeAt(s.At)
 	var total float64
-	by := map[[2]int32]float64{}
+	var order []spot
+	by := map[spot]float64{}
 	for i := range s.Partitions {
 		p := &s.Partitions[i]
 		t, ok := c.byName[p.Topic]
-		if !ok || x.reads[t] == nil {
+		if !ok || !place.reads(t) {
 			continue
 		}
 		end := p.HighWater
@@ -379,32 +442,46 @@ func (c *collector) lag(x *consumer) {
 			v = float64(max(end-pos, 0))
 		}
 		total += v
-		by[[2]int32{int32(t), p.Partition}] = v
+		at := spotOf(int32(c.root[t]), p.Partition)
+		if _, known := by[at]; !known {
+			order = append(order, at)
+		}
+		by[at] += v
 	}
 	for _, g := range x.lagged {
 		if g.term.By != "partition" {
 			g.put("", noSpot, s.At, total)
 			continue
 		}
-		for i := range s.Partitions {
-			t, ok := c.byName[s.Partitions[i].Topic]
-			if v, have := by[[2]int32{int32(t), s.Partitions[i].Partition}]; ok && have {
-				g.put(partitionLabel(s.Partitions[i].Topic, s.Partitions[i].Partition), spotOf(int32(t), s.Partitions[i].Partition), s.At, v)
-			}
+		for _, at := range order {
+			g.put(c.label(at), at, s.At, by[at])
 		}
 	}
 }
 
-// rebalances is when the group began each generation after its first.
-func (x *consumer) rebalances() []happening {
+// rebalances is when the group began each generation after its first, at each
+// cluster where it was.
+func (c *collector) rebalances(x *consumer) []happening {
 	var out []happening
-	last := int32(-1)
+	last := map[int]int32{} // by cluster
+	place := map[int]int{}  // by member: the cluster of its last assignment
 	for _, ch := range x.changes {
-		if ch.Left || ch.Generation == last {
+		if ch.Left {
 			continue
 		}
-		if last >= 0 {
-			n := ch.Generation - last
+		k := c.clusterOf(ch)
+		if was, ok := place[ch.Member]; k < 0 && ok {
+			k = was // nothing is assigned: it is where it was
+		} else if k < 0 {
+			k = x.placeAt(ch.At).cluster
+		}
+		place[ch.Member] = k
+		was, known := last[k]
+		if known && ch.Generation == was {
+			continue
+		}
+		if known {
+			n := ch.Generation - was
 			if n < 0 {
 				if ch.Generation > 1 {
 					continue // an older generation, told late
@@ -415,7 +492,7 @@ func (x *consumer) rebalances() []happening {
 				out = append(out, happening{ch.At, "generation " + strconv.Itoa(int(ch.Generation))})
 			}
 		}
-		last = ch.Generation
+		last[k] = ch.Generation
 	}
 	return out
 }

@@ -70,6 +70,8 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 		}
 	}
 	c.elections(rec.Events)
+	c.switches(rec.Events)
+	c.deletions(rec.Events)
 	cut, err := rec.Scan(c.add)
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)
@@ -267,14 +269,23 @@ func (j *judging) totals() ([]Producer, []Consumer) {
 	}
 	var consumers []Consumer
 	for _, x := range j.consumers {
+		if x.plan.Observes != "" {
+			continue // nobody's client
+		}
 		out := Consumer{Name: x.plan.Name}
 		for _, n := range x.rate {
 			out.Deliveries += uint64(n)
 		}
-		for _, list := range x.delivered {
-			for _, b := range list {
-				if b != nil {
-					out.Distinct += b.count()
+		sets := []*sources{&x.delivered}
+		for _, s := range x.replayed {
+			sets = append(sets, s)
+		}
+		for _, s := range sets {
+			for _, list := range *s {
+				for _, b := range list {
+					if b != nil {
+						out.Distinct += b.count()
+					}
 				}
 			}
 		}

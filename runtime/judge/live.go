@@ -59,7 +59,7 @@ func NewLive(p *plan.Plan, w *record.Writer) (*Live, error) {
 			case "missing", "undelivered", "pending", "lost", "phantoms":
 				return nil, fmt.Errorf("judge: %s.%s: known only when the run has ended", t.Subject.Name, t.Measure)
 			}
-			if t.Subject.Kind == plan.RefTopic {
+			if t.Subject.Kind == plan.RefTopic || t.Subject.Kind == plan.RefMirror {
 				return nil, fmt.Errorf("judge: %s.%s: known only after the audit", t.Subject.Name, t.Measure)
 			}
 			bare := *t
@@ -67,11 +67,13 @@ func NewLive(p *plan.Plan, w *record.Writer) (*Live, error) {
 			q := c.ask(&bare, j.frame)
 			j.questOf[t] = q
 			c.questions = append(c.questions, q)
-		case m.Name == "recovered" || m.Name == "took":
+		case m.Name == "recovered" || m.Name == "took" || m.Name == "identical":
 			return nil, fmt.Errorf("judge: %s.%s: known only when the run has ended", t.Subject.Name, t.Measure)
 		}
 	}
-	return &Live{w: w, follower: w.Follow(), j: j}, nil
+	l := &Live{w: w, follower: w.Follow(), j: j}
+	c.reason = l.follower.Reason
+	return l, nil
 }
 
 // Holds tells whether a claim holds at now; known is false while there is
@@ -88,18 +90,23 @@ func (l *Live) Judge(e *plan.Expr, now time.Duration) (Outcome, string) {
 	defer l.mu.Unlock()
 	// Of what clients in other processes did just now nothing is known yet.
 	now = l.w.Through(now)
+	j := l.j
+	// Where groups have gone is known before what they read there.
+	j.switches(l.w.Events())
 	if l.err == nil {
-		l.err = l.follower.Next(l.j.add)
+		l.err = l.follower.Next(j.add)
 	}
 	if l.err != nil {
 		return NoData, l.err.Error()
 	}
-	j := l.j
 	j.events = l.w.Events()
 	j.frame.edges = edgesOf(j.plan, j.events)
 	j.frame.end = now
 	for _, p := range j.producers {
 		j.dueBy(p, now)
+	}
+	for _, x := range j.consumers {
+		j.turnBy(x, now)
 	}
 	r := j.combine(e)
 	return r.outcome, r.measured
@@ -118,21 +125,21 @@ func (j *judging) openGap(t *plan.Term, now time.Duration) number {
 		x := j.consumer(t.Subject.Name)
 		if t.By == "all" {
 			if x.waiting > 0 {
-				see(x.allSince, j.least(0, 1), noSpot)
+				see(x.allSince, j.least(j.groupRate(x), 1), noSpot)
 			}
 			return best
 		}
-		for topic := range x.reads {
-			for i := range x.reads[topic] {
-				if r := &x.reads[topic][i]; r.undelivered() {
-					see(r.since, j.least(j.topicRate(int32(topic)), len(x.reads[topic])), spotOf(int32(topic), int32(i)))
+		for root := range x.lanes {
+			for i := range x.lanes[root] {
+				if l := &x.lanes[root][i]; l.open > 0 {
+					see(l.since, j.least(j.topicRate(int32(root)), len(x.lanes[root])), spotOf(int32(root), int32(i)))
 				}
 			}
 		}
 		return best
 	}
 	p := j.producer(t.Subject.Name)
-	if t.By == "all" {
+	if t.By == "all" || p.plan.Partitioner == available {
 		if p.allSilent.waiting > 0 {
 			see(p.allSilent.since, j.least(p.rate, 1), noSpot)
 		}
@@ -146,7 +153,7 @@ func (j *judging) openGap(t *plan.Term, now time.Duration) number {
 	return best
 }
 
-// soFar counts failed and unknown records up to now.
+// soFar counts failed, denied and unknown records up to now.
 func (j *judging) soFar(q *question) {
 	if q.kind != plan.RefProducer {
 		return
@@ -155,8 +162,11 @@ func (j *judging) soFar(q *question) {
 	clear(q.by)
 	j.producers[q.index].each(func(m *member) {
 		combine(func(w []uint64) uint64 {
-			if q.term.Measure == "failed" {
+			switch q.term.Measure {
+			case "failed":
 				return w[1] &^ w[0] &^ w[2]
+			case "denied":
+				return w[1] &^ w[0] &^ w[2] & w[3]
 			}
 			return w[2] &^ w[0]
 		}, func(first, word uint64) {
@@ -164,6 +174,6 @@ func (j *judging) soFar(q *question) {
 			if q.term.By == "partition" {
 				each(first, word, func(seq uint64) { q.by[spotOf(int32(j.producers[q.index].topic), m.partition(seq))]++ })
 			}
-		}, &m.acked, &m.failed, &m.unsure)
+		}, &m.acked, &m.failed, &m.unsure, &m.denied)
 	})
 }

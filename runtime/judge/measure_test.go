@@ -89,6 +89,42 @@ func TestMeasures(t *testing.T) {
 			record.Event{At: 15 * sec, Kind: record.KindAlarmRaised, Name: "slow"})
 	}
 	quiet := func(x *world) { x.events = outage() }
+	ran := func(codes ...any) change {
+		return func(x *world) {
+			x.events = outage()
+			for i := 0; i < len(codes); i += 2 {
+				x.events = append(x.events, record.Event{At: 9 * sec, Kind: record.KindTool, Name: "outage", Exit: codes[i].(int), Output: codes[i+1].(string)})
+			}
+		}
+	}
+	denied := func(names ...string) change {
+		return func(x *world) {
+			x.events = outage()
+			for i, name := range names {
+				x.events = append(x.events, record.Event{At: time.Duration(9+i) * sec, Kind: record.KindDenied, Name: name, Member: i + 1, Cluster: "kafka", Error: "Not authorized to access group: billing"})
+			}
+		}
+	}
+	// The group gets a record of partition 0 that it had, and one that it had not.
+	dropped := func(x *world) {
+		x.more = func(w *record.Writer) {
+			b := w.Consumer("billing", 1)
+			b.Dropped("orders", 0, 500, record.Identity{Run: 7, Member: 1, Seq: 800}, 15*sec)
+			b.Dropped("orders", 1, 500, record.Identity{Run: 7, Member: 1, Seq: 1401}, 15*sec)
+		}
+	}
+	holds := func(bytes ...int64) change {
+		return func(x *world) {
+			x.more = func(w *record.Writer) {
+				for at := 200 * ms; at <= 20*sec; at += 200 * ms {
+					for i, n := range bytes {
+						w.Consumer("billing", i+1).State(n*int64(at/sec), at)
+					}
+				}
+				w.Consumer("billing", 1).State(0, 20*sec)
+			}
+		}
+	}
 	sampled := func(f func(at time.Duration, s *record.Sample)) change {
 		return func(x *world) { x.sample = f }
 	}
@@ -127,6 +163,18 @@ func TestMeasures(t *testing.T) {
 		{"failed", shop("failed").none(), healthy, Held, "0 of 2 000"},
 		{"failed", shop("failed").none(), func(x *world) { x.fail = reasonFor("message too large", 700, 701) }, Broken, "2 of 2 000"},
 		{"failed", shop("failed").by("partition").atMost(1), func(x *world) { x.fail = reasonFor("x", 700, 704) }, Broken, "2 on orders/0"},
+		{"denied", shop("denied").none(), healthy, Held, "0 of 2 000"},
+		{"denied", shop("denied").none(), func(x *world) { x.fail = reasonFor("error 29: not authorized", 700, 701, 703) }, Broken, "3 of 2 000"},
+		{"denied, whatever else failed", shop("denied").none(), func(x *world) { x.fail = reasonFor("error 10: too large", 700, 701) }, Held, "0 of 2 000"},
+		{"denied, by partition", shop("denied").by("partition").none(), func(x *world) { x.fail = reasonFor("error 31: not authorized", 701) }, Broken, "1 on orders/1"},
+		{"denied, in a window", shop("denied").during(8*sec, 9*sec).none(), func(x *world) { x.fail = reasonFor("error 29: not authorized", 700) }, Held, "0"},
+		{"denied, and sent again", shop("denied").none(), func(x *world) {
+			x.fail = reasonFor("error 29: not authorized", 700)
+			x.more = func(w *record.Writer) {
+				w.Producer("shop", 1).Accepted(700, 1, 15*sec)
+				w.Producer("shop", 1).Acked(700, 0, 1000, 15*sec)
+			}
+		}, Held, ""},
 		{"unknown", shop("unknown").none(), healthy, Held, ""},
 		{"unknown", shop("unknown").none(), func(x *world) { x.unknown = reasonFor("timed out", 700) }, Broken, "1 of 2 000"},
 		{"late", shop("late").atMost(0.01), func(x *world) { x.late = 10 }, Held, "0.5 %, from"},
@@ -327,6 +375,19 @@ func TestMeasures(t *testing.T) {
 				s.Controller = 2
 			}
 		}), Broken, "1"},
+		{"denied", billing("denied").none(), denied("shop"), Held, "0"},
+		{"denied", billing("denied").none(), denied("shop", "billing", "billing"), Broken, "2, first: Not authorized to access group: billing at 0:10"},
+		{"denied, in a window", billing("denied").before("outage").none(), denied("billing"), Held, "0"},
+		{"dropped", billing("dropped").none(), healthy, Held, "0"},
+		{"dropped", billing("dropped").none(), dropped, Broken, "2 of 2 000"},
+		{"dropped, by partition", billing("dropped").by("partition").atMost(1), dropped, Held, ""},
+		{"dropped, in a window", billing("dropped").during(7*sec, 9*sec).none(), dropped, Broken, "1"},
+		{"dropped, is no delivery", billing("duplicates").none(), dropped, Held, ""},
+		{"state_size", billing("state_size").neverAbove(70), holds(2, 1), Held, "highest 57 B at 0:19"},
+		{"state_size", billing("state_size").atMost(20), holds(2, 1), Broken, ""},
+		{"state_size, at the end", billing("state_size").atEnd().equals(20), holds(2, 1), Held, "20 B"},
+		{"state_size, of members", billing("state_size").by("member").neverAbove(20), holds(2, 1), Broken, "38 B on billing-1"},
+		{"state_size, not told", billing("state_size").neverAbove(20), healthy, NoData, "no sample in the window"},
 		{"alive", kafka("alive").equals(3), healthy, Held, ""},
 		{"alive", kafka("alive").neverBelow(3), sampled(func(at time.Duration, s *record.Sample) {
 			if between(at, 8*sec, 12*sec) {
@@ -356,8 +417,16 @@ func TestMeasures(t *testing.T) {
 		{"recovered", event("recovered").atMost(3), down(-1, 8*sec, 10*sec), Held, ""},
 		{"recovered", event("recovered").atMost(1), down(-1, 8*sec, 10*sec), Broken, ""},
 		{"recovered", event("recovered").atMost(1), down(-1, 8*sec, 18*sec), Broken, "never"},
+		{"exit_code", event("exit_code").equals(0), ran(0, "3 brokers\n"), Held, "0"},
+		{"exit_code", event("exit_code").equals(0), ran(0, "fine", 3, "\nError: no such topic\nat x\n", 1, "y"), Broken, "3, Error: no such topic"},
+		{"exit_code", event("exit_code").equals(0), healthy, NoData, "outage: its tool did not run to an end"},
 	}
 	held, broke := map[[2]string]bool{}, map[[2]string]bool{}
+	for _, tt := range twinCases() {
+		k := [2]string{string(tt.claim.Subject.Kind), tt.claim.Measure}
+		held[k] = held[k] || tt.want == Held
+		broke[k] = broke[k] || tt.want == Broken
+	}
 	for _, tt := range tests {
 		x := newWorld()
 		tt.change(x)

@@ -37,6 +37,10 @@ type member struct {
 	sched                           []segment
 	last                            int // segment found last
 	accepted, acked, failed, unsure bitset
+	away                            bitset   // acknowledged in another topic than the producer's
+	failedOver                      bool     // some are
+	denied                          bitset   // of failed: for want of rights
+	places                          []bitset // by partition: where records failed that had a choice
 	part                            *record.Partitioner
 	sentEnd                         uint64 // beyond the last accepted record
 
@@ -49,8 +53,33 @@ type member struct {
 
 func newMember(p *plan.Plan, producer, index int) *member {
 	x := &p.Producers[producer]
-	return &member{index: index,
-		part: record.NewPartitioner(x.Partitioner, p.Scenario.Seed, producer, index, x.Members, x.Keys)}
+	part := record.NewPartitioner(x.Partitioner, p.Scenario.Seed, producer, index, x.Members, x.Keys)
+	part.Owns = x.Owns
+	return &member{index: index, part: part}
+}
+
+// available is the partitioner that chooses when a record is handed over. Which
+// partition a record is due for nobody knows before its end: it is due for
+// whichever acknowledges, and there is one silence, that of all partitions.
+const available = "available"
+
+// placed notes where records ended that had a choice.
+func (m *member) placed(s *record.Span) {
+	for int(s.Partition) >= len(m.places) {
+		m.places = append(m.places, bitset{})
+	}
+	m.places[s.Partition].set(s.First, s.Stride, s.N)
+}
+
+// over notes that nobody waits any more for a span's records.
+func (m *member) over(p *producer, s *record.Span) {
+	k := int(s.Partition)
+	if p.plan.Partitioner == available {
+		k = 0
+	}
+	if k < len(m.waiting) {
+		m.waiting[k] -= int64(s.N)
+	}
 }
 
 func (m *member) addSegment(n record.SegmentNote) {
@@ -93,6 +122,11 @@ func (m *member) due(seq uint64) (time.Duration, bool) {
 
 // partition is where a record was to go.
 func (m *member) partition(seq uint64) int32 {
+	for i := range m.places {
+		if m.places[i].has(seq) {
+			return int32(i)
+		}
+	}
 	s, _ := m.find(seq)
 	if s == nil {
 		return 0
@@ -159,13 +193,20 @@ func (p *producer) comeDue(m *member, s *segment, end uint64) {
 	}
 	n := end - m.next
 	p.allSilent.due(int64(n), func(k int64) time.Duration { return s.due(m.next + uint64(k)) })
-	if p.plan.Partitioner == "round_robin" {
+	switch p.plan.Partitioner {
+	case available:
+		m.waiting[0] += int64(n)
+		m.next = end
+		return
+	case "round_robin":
 		// Partitions come by turns, so each gets its share at once.
-		for i := range min(n, uint64(parts)) {
+		_, _, choices := m.part.Choices(parts)
+		turns := uint64(choices)
+		for i := range min(n, turns) {
 			k := m.part.Partition(m.next+i, parts)
-			share := int64((n - i + uint64(parts) - 1) / uint64(parts))
+			share := int64((n - i + turns - 1) / turns)
 			m.waiting[k] += share
-			p.silent[k].due(share, func(k int64) time.Duration { return s.due(m.next + i + uint64(k)*uint64(parts)) })
+			p.silent[k].due(share, func(k int64) time.Duration { return s.due(m.next + i + uint64(k)*turns) })
 		}
 		m.next = end
 		return

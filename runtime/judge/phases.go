@@ -30,7 +30,8 @@ func (j *judging) disturbances() []disturbance {
 		quiet := true
 		for _, a := range e.Actions {
 			switch a.Verb {
-			case plan.Note, plan.Send, plan.Heal, plan.HealAll, plan.StartNode, plan.Resume:
+			case plan.Note, plan.Send, plan.Heal, plan.HealAll, plan.StartNode, plan.Resume,
+				plan.Tool, plan.Allow, plan.Replay, plan.ResetOffsets:
 			default:
 				quiet = false
 			}
@@ -118,7 +119,7 @@ func (j *judging) phase(p *producer, d disturbance) Phase {
 	if h.n > 0 {
 		x.P50, x.P99 = seconds(h.quantile(0.5, j.cell)), seconds(h.quantile(0.99, j.cell))
 	}
-	worst := longest(p.gaps, pieces{{d.from, d.to}})
+	worst := longest(p.stalls(""), pieces{{d.from, d.to}})
 	var most gap
 	for _, g := range worst {
 		if l := g.to - g.from; l > most.to-most.from || l == most.to-most.from && g.spot < most.spot {
@@ -156,6 +157,8 @@ func timeline(p *plan.Plan, events []record.Event) []Row {
 	}
 	rows := []Row{}
 	open := map[key]int{}
+	told := map[key]bool{}       // by a tool's own result
+	compared := map[string]int{} // by mirror
 	for _, e := range events {
 		row := Row{At: Seconds(e.At), Kind: string(e.Kind), Text: eventText(e), Proof: e.Proof, Error: e.Error}
 		if e.Planned != nil {
@@ -177,6 +180,9 @@ func timeline(p *plan.Plan, events []record.Event) []Row {
 			}
 			k.undo = e.Kind == record.KindUndone || e.Undo
 			if i, ok := open[k]; ok {
+				if e.Kind == record.KindEffect && told[k] {
+					continue // its output tells more
+				}
 				if e.Proof != "" && rows[i].Proof != "" && e.Proof != rows[i].Proof {
 					rows[i].Proof += "; " + e.Proof
 				} else if e.Proof != "" {
@@ -196,6 +202,32 @@ func timeline(p *plan.Plan, events []record.Event) []Row {
 			row.Text = "alarm " + e.Name + " cleared"
 		case record.KindElection:
 			row.Text = electionText(e)
+		case record.KindTool:
+			row.Text, row.Proof, row.File = toolText(e), toolProof(e), e.File
+			if i, ok := open[k]; ok {
+				rows[i].Proof, rows[i].File = row.Proof, e.File
+				told[k] = true
+				continue
+			}
+		case record.KindDenied:
+			row.Text = deniedText(e)
+			row.Error, row.Proof = "", e.Error
+		case record.KindCompared:
+			// One row a mirror: what is alike, and what is not.
+			i, ok := compared[e.Name]
+			if !ok {
+				i = len(rows)
+				compared[e.Name] = i
+				row.Text, row.Proof, row.Error = "mirror "+e.Name+" against its source", "", ""
+				rows = append(rows, row)
+			}
+			if rows[i].Proof != "" {
+				rows[i].Proof += "; "
+			}
+			rows[i].Proof += e.Aspect + " " + comparedText(e)
+			continue
+		case record.KindDeleted:
+			continue // the action's own row tells
 		case record.KindPhase, record.KindClosed, record.KindDrained:
 			continue
 		case record.KindClient:
@@ -214,6 +246,62 @@ func timeline(p *plan.Plan, events []record.Event) []Row {
 		rows = append(rows, row)
 	}
 	return mergeElections(rows)
+}
+
+// toolText is the row of a tool whose action has none.
+func toolText(e record.Event) string {
+	if e.What != "" {
+		return e.What
+	}
+	return "tool on " + e.Cluster
+}
+
+// toolProof is how a tool ended, and the first line that it printed.
+func toolProof(e record.Event) string {
+	s := fmt.Sprintf("exit code %d", e.Exit)
+	if line := firstLine(e.Output); line != "" {
+		s += ": " + line
+	}
+	return s
+}
+
+// firstLine is the first line that says something.
+func firstLine(text string) string {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			return line
+		}
+	}
+	return ""
+}
+
+func deniedText(e record.Event) string {
+	s := e.Name
+	if e.Member > 0 {
+		s += fmt.Sprintf("-%d", e.Member)
+	}
+	if s += " was denied"; e.Cluster != "" {
+		s += " by " + e.Cluster
+	}
+	return s
+}
+
+// comparedText is what came out of comparing a mirror with its source in one
+// respect.
+func comparedText(e record.Event) string {
+	switch {
+	case e.Different == 0 && e.Error != "":
+		return "not compared: " + e.Error
+	case e.Compared == 0 && e.Different == 0:
+		return "not compared: there is nothing"
+	case e.Different == 0:
+		return "identical (" + Number(float64(e.Compared)) + ")"
+	}
+	s := fmt.Sprintf("differ: %s of %s", Number(float64(e.Different)), Number(float64(e.Compared)))
+	if e.Error != "" {
+		s += ", first: " + e.Error
+	}
+	return s
 }
 
 func electionText(e record.Event) string {

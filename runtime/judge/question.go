@@ -5,7 +5,9 @@ package judge
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
+	"slices"
 	"sort"
 	"time"
 
@@ -64,6 +66,19 @@ type question struct {
 	// group stood.
 	delivered *sources
 	positions map[[2]int32]int64
+
+	// Of a group that fails over: what stands in the logs of topics that it
+	// went to, before its position there.
+	before sources
+}
+
+// spot is the partition under which the question counts a span's records: its
+// family's, but what a topic's own log is asked is the topic's.
+func (q *question) spot(c *collector, s *record.Span) spot {
+	if q.kind == plan.RefTopic || int(s.Topic) >= len(c.root) {
+		return spotOf(s.Topic, s.Partition)
+	}
+	return spotOf(int32(c.root[s.Topic]), s.Partition)
 }
 
 func (c *collector) ask(t *plan.Term, f frame) *question {
@@ -84,6 +99,12 @@ func (c *collector) ask(t *plan.Term, f frame) *question {
 	case plan.RefTopic:
 		if i, ok := c.byName[t.Subject.Name]; ok {
 			q.index = i
+		}
+	case plan.RefMirror:
+		for i := range c.plan.Mirrors {
+			if c.plan.Mirrors[i].Name == t.Subject.Name {
+				q.index = i
+			}
 		}
 	}
 	if q.index < 0 {
@@ -131,11 +152,7 @@ func (q *question) take(c *collector, m *member, s *record.Span, seq uint64) {
 	if !q.covers(m, seq, s.At) {
 		return
 	}
-	q.total++
-	q.by[spotOf(s.Topic, s.Partition)]++
-	if len(q.witnesses) < maxWitnesses {
-		q.witnesses = append(q.witnesses, c.witness(m, s, seq))
-	}
+	q.count(c, m, s, seq)
 }
 
 func (c *collector) witness(m *member, s *record.Span, seq uint64) Witness {
@@ -144,7 +161,7 @@ func (c *collector) witness(m *member, s *record.Span, seq uint64) Witness {
 		w.Topic = c.plan.Topics[s.Topic].Name
 	}
 	switch s.Op {
-	case record.OpAcked, record.OpDelivered, record.OpAudited:
+	case record.OpAcked, record.OpDelivered, record.OpDropped, record.OpAudited:
 		offset := s.Offset
 		if s.Stride > 0 {
 			offset += int64((seq - s.First) / s.Stride)
@@ -160,7 +177,10 @@ func (c *collector) witness(m *member, s *record.Span, seq uint64) Witness {
 	return w
 }
 
-// answerByBits answers what the first pass alone can tell: failed and unknown.
+// answerByBits answers what the first pass alone can tell: failed, denied and
+// unknown. Denied is a failed record whose reason is a refusal for want of
+// rights (record.Denied): so it is one of failed, and a record that is denied
+// and later acknowledged, or sent again after rights were given, is not.
 func (c *collector) answerByBits(q *question) {
 	if q.noData != "" || q.kind != plan.RefProducer {
 		return
@@ -169,6 +189,8 @@ func (c *collector) answerByBits(q *question) {
 	switch q.term.Measure {
 	case "failed":
 		op = func(w []uint64) uint64 { return w[2] &^ w[1] &^ w[3] }
+	case "denied":
+		op = func(w []uint64) uint64 { return w[2] &^ w[1] &^ w[3] & w[4] }
 	case "unknown":
 		op = func(w []uint64) uint64 { return (w[0] | w[2] | w[3]) &^ w[1] &^ (w[2] &^ w[3]) }
 	default:
@@ -208,7 +230,7 @@ func (c *collector) answerByBits(q *question) {
 					q.witnesses = append(q.witnesses, w)
 				}
 			})
-		}, &m.accepted, &m.acked, &m.failed, &m.unsure)
+		}, &m.accepted, &m.acked, &m.failed, &m.unsure, &m.denied)
 	})
 }
 
@@ -220,12 +242,13 @@ const readCommitted = "read_committed"
 // sent or failed.
 type suspects struct {
 	acked   sources
+	copied  []sources // by mirror: not in the copy
 	phantom []sources // by consumer
 	any     bool
 }
 
 func (c *collector) suspects() suspects {
-	out := suspects{phantom: make([]sources, len(c.consumers))}
+	out := suspects{phantom: make([]sources, len(c.consumers)), copied: make([]sources, len(c.plan.Mirrors))}
 	add := func(to *sources, p *producer, m *member, op func(w []uint64) uint64, sets ...*bitset) {
 		combine(op, func(first, word uint64) {
 			b := to.of(int32(p.index), int32(m.index))
@@ -233,7 +256,12 @@ func (c *collector) suspects() suspects {
 			out.any = true
 		}, sets...)
 	}
-	butNot := func(w []uint64) uint64 { return w[0] &^ w[1] }
+	butNot := func(w []uint64) uint64 {
+		for _, x := range w[1:] {
+			w[0] &^= x
+		}
+		return w[0]
+	}
 	for _, q := range c.questions {
 		if q.noData != "" {
 			continue
@@ -242,7 +270,13 @@ func (c *collector) suspects() suspects {
 			p.each(func(m *member) {
 				switch q.term.Measure {
 				case "missing", "undelivered", "pending":
-					if x := c.consumers[q.index]; x.reads[p.topic] != nil {
+					if q.kind == plan.RefMirror {
+						if copied := c.copyOf(q.index, p.topic); copied >= 0 {
+							add(&out.copied[q.index], p, m, butNot, &m.acked, c.topics[copied].audited.get(p.index, m.index))
+						}
+						return
+					}
+					if x := c.consumers[q.index]; x.readsTopic(p.topic) {
 						set := &x.delivered
 						if q.delivered != nil {
 							set = q.delivered
@@ -251,7 +285,11 @@ func (c *collector) suspects() suspects {
 					}
 				case "lost":
 					if c.reads(q, p.topic) {
-						add(&out.acked, p, m, butNot, &m.acked, c.topics[p.topic].audited.get(p.index, m.index))
+						sets := []*bitset{&m.acked}
+						for _, log := range c.kin[p.topic] {
+							sets = append(sets, c.topics[log].audited.get(p.index, m.index))
+						}
+						add(&out.acked, p, m, butNot, sets...)
 					}
 				case "phantoms":
 					x := c.consumers[q.index]
@@ -261,10 +299,17 @@ func (c *collector) suspects() suspects {
 					if x.plan.Isolation != readCommitted {
 						aborted = c.topics[p.topic].aborted.get(p.index, m.index)
 					}
-					add(&out.phantom[q.index], p, m, func(w []uint64) uint64 {
+					wrong := func(w []uint64) uint64 {
 						sent := w[1] | w[2] | w[3] | w[4]
 						return w[0] & (^sent | w[3]&^w[2]&^w[4]&^w[5])
-					}, x.delivered.get(p.index, m.index), &m.accepted, &m.acked, &m.failed, &m.unsure, aborted)
+					}
+					had := []*sources{&x.delivered}
+					for _, root := range slices.Sorted(maps.Keys(x.replayed)) {
+						had = append(had, x.replayed[root])
+					}
+					for _, set := range had {
+						add(&out.phantom[q.index], p, m, wrong, set.get(p.index, m.index), &m.accepted, &m.acked, &m.failed, &m.unsure, aborted)
+					}
 				}
 			})
 		}
@@ -274,10 +319,47 @@ func (c *collector) suspects() suspects {
 
 // reads tells whether a question is about records of that topic.
 func (c *collector) reads(q *question, topic int) bool {
-	if q.kind == plan.RefTopic {
+	switch q.kind {
+	case plan.RefTopic:
 		return q.index == topic
+	case plan.RefMirror:
+		return c.copyOf(q.index, topic) >= 0
 	}
-	return topic < len(c.consumers[q.index].reads) && c.consumers[q.index].reads[topic] != nil
+	return c.consumers[q.index].readsTopic(topic)
+}
+
+// copyOf is the topic into which a mirror copies a topic, -1 for none.
+func (c *collector) copyOf(mirror, topic int) int {
+	if topic >= len(c.plan.Topics) {
+		return -1
+	}
+	if t := c.plan.Copy(c.plan.Mirrors[mirror].Name, c.plan.Topics[topic].Name); t != nil {
+		return c.byName[t.Name]
+	}
+	return -1
+}
+
+// logs are the topics whose audits a question needs.
+func (c *collector) logs(q *question) []int {
+	var out []int
+	for i := range c.topics {
+		if !c.reads(q, i) {
+			continue
+		}
+		more := []int{i}
+		switch {
+		case q.kind == plan.RefMirror:
+			more = []int{c.copyOf(q.index, i)}
+		case q.term.Measure == "lost":
+			more = c.kin[i]
+		}
+		for _, k := range more {
+			if !slices.Contains(out, k) {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
 }
 
 // audit tells what a partition's audit says: whether the log was read, from
@@ -305,6 +387,19 @@ func (c *collector) attribute(rec *record.Recording, found suspects) error {
 							c.ackedSuspect(s, seq, s.Offset+int64(k))
 						}
 					}
+					for i := range found.copied {
+						// What was acknowledged elsewhere is no record of the source.
+						set := found.copied[i].get(int(s.Producer), int(s.Source))
+						if set == nil || int(s.Topic) != c.producers[s.Producer].topic {
+							continue
+						}
+						for k := range uint64(s.N) {
+							if seq := s.First + k*s.Stride; set.has(seq) {
+								set.clear(seq)
+								c.uncopied(i, s, seq, s.Offset+int64(k))
+							}
+						}
+					}
 				case record.OpDelivered:
 					set := found.phantom[stream.Index].get(int(s.Producer), int(s.Source))
 					for k := range uint64(s.N) {
@@ -320,87 +415,10 @@ func (c *collector) attribute(rec *record.Recording, found suspects) error {
 	return err
 }
 
-func (c *collector) ackedSuspect(s *record.Span, seq uint64, offset int64) {
-	p := c.producers[s.Producer]
-	m := p.member(s.Source, c.plan)
-	t := c.topics[p.topic]
-	inLog := t.audited.get(p.index, m.index).has(seq)
-	mark, audited := t.audit(s.Partition)
-	for _, q := range c.questions {
-		if q.noData != "" {
-			continue
-		}
-		switch q.term.Measure {
-		case "lost":
-			if !c.reads(q, p.topic) || inLog || !audited {
-				continue
-			}
-			if q.win.isAt { // due by the moment
-				if due, ok := m.due(seq); !ok || due > q.win.at {
-					continue
-				}
-			} else if !q.covers(m, seq, s.At) {
-				continue
-			}
-			if offset < mark.LogStart {
-				q.excluded++ // retention, or deleted as the scenario asked
-				continue
-			}
-			q.count(c, m, s, seq)
-		case "missing", "undelivered", "pending":
-			if !c.reads(q, p.topic) || !q.covers(m, seq, s.At) {
-				continue
-			}
-			x := c.consumers[q.index]
-			set, pos := &x.delivered, x.at(int32(p.topic), s.Partition).pos
-			if q.delivered != nil {
-				set, pos = q.delivered, q.positions[[2]int32{int32(p.topic), s.Partition}]
-			}
-			if set.get(p.index, m.index).has(seq) {
-				continue
-			}
-			if !inLog && audited && offset < mark.LogStart {
-				q.excluded++
-				continue
-			}
-			past := offset >= pos
-			switch q.term.Measure {
-			case "undelivered":
-				if !inLog || past {
-					continue
-				}
-			case "pending":
-				if !inLog || !past {
-					continue
-				}
-			}
-			q.count(c, m, s, seq)
-			if past && inLog {
-				q.pending++
-			}
-			if n := len(q.witnesses); n > 0 && q.witnesses[n-1].Seq == seq && q.witnesses[n-1].Note == "" {
-				q.witnesses[n-1].Note = missingHow(inLog, audited, past)
-			}
-		}
-	}
-}
-
-func missingHow(inLog, audited, past bool) string {
-	switch {
-	case !audited:
-		return ""
-	case !inLog:
-		return "not in the log"
-	case past:
-		return "in the log, past the group's position"
-	}
-	return "in the log, skipped by the group"
-}
-
 // count is take without asking again whether the record counts.
 func (q *question) count(c *collector, m *member, s *record.Span, seq uint64) {
 	q.total++
-	q.by[spotOf(s.Topic, s.Partition)]++
+	q.by[q.spot(c, s)]++
 	if len(q.witnesses) < maxWitnesses {
 		q.witnesses = append(q.witnesses, c.witness(m, s, seq))
 	}
@@ -423,45 +441,15 @@ func (c *collector) phantomSuspect(consumer int, s *record.Span, seq uint64) {
 	}
 }
 
-// addForeign counts foreign records as phantoms, except what the scenario sent
-// by hand.
-func (c *collector) addForeign(events []record.Event) {
-	type place struct {
-		topic     string
-		partition int32
-		offset    int64
-	}
-	sent := map[place]bool{}
-	for _, e := range events {
-		if e.Kind == record.KindSent {
-			sent[place{e.Topic, e.Partition, e.Offset}] = true
-		}
-	}
-	for _, q := range c.questions {
-		if q.noData != "" || q.kind != plan.RefConsumer || q.term.Measure != "phantoms" {
-			continue
-		}
-		for _, f := range c.consumers[q.index].foreignAt {
-			name := c.plan.Topics[f.topic].Name
-			if sent[place{name, f.partition, f.offset}] || !q.whole && !q.win.parts.has(f.at) || q.win.isAt && f.at > q.win.at {
-				continue
-			}
-			q.total++
-			q.by[spotOf(f.topic, f.partition)]++
-			if len(q.witnesses) < maxWitnesses {
-				offset := f.offset
-				q.witnesses = append(q.witnesses, Witness{Topic: name, Partition: f.partition, Offset: &offset, At: seconds(f.at),
-					Foreign: true, Note: "not a record of this run"})
-			}
-		}
-	}
-}
-
 // needsAudit says why a question cannot be answered from what was audited, ""
 // when it can.
 func (c *collector) needsAudit(q *question) string {
 	switch q.term.Measure {
 	case "lost", "undelivered", "pending":
+	case "missing":
+		if q.kind != plan.RefMirror {
+			return ""
+		}
 	case "duplicates", "out_of_order":
 		if q.kind != plan.RefTopic {
 			return ""
@@ -470,9 +458,10 @@ func (c *collector) needsAudit(q *question) string {
 		return ""
 	}
 	var bad []string
-	for i, t := range c.topics {
-		if !c.reads(q, i) {
-			continue
+	for _, i := range c.logs(q) {
+		t := c.topics[i]
+		if t.deleted != nil && t.deleted.whole && len(t.marks) == 0 {
+			continue // as the scenario asked
 		}
 		parts := t.plan.Partitions
 		for k := range t.marks {
@@ -539,6 +528,11 @@ func (j *judging) outOf(q *question) float64 {
 		p.each(func(m *member) {
 			if q.kind == plan.RefProducer {
 				n += m.accepted.count()
+			} else if q.kind == plan.RefMirror {
+				combine(func(w []uint64) uint64 {
+					n += uint64(bits.OnesCount64(w[0] &^ w[1]))
+					return 0
+				}, func(uint64, uint64) {}, &m.acked, &m.away)
 			} else {
 				n += m.acked.count()
 			}

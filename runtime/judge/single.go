@@ -4,6 +4,7 @@
 package judge
 
 import (
+	"fmt"
 	"math"
 	"time"
 
@@ -28,10 +29,13 @@ func (j *judging) single(t *plan.Term) answer {
 		if x == nil {
 			return none("%s: nothing recorded", t.Subject.Name)
 		}
+		if t.Measure == "denied" {
+			return j.refused(t.Subject.Name, w)
+		}
 		if len(x.changes) == 0 {
 			return none("the group never had an assignment")
 		}
-		return count(x.rebalances(), w)
+		return count(j.rebalances(x), w)
 	case plan.RefTopic:
 		i, ok := j.byName[t.Subject.Name]
 		if !ok || len(j.topics[i].leaders) == 0 && !j.info.Elections {
@@ -50,10 +54,74 @@ func (j *judging) single(t *plan.Term) answer {
 		return none("%s: no sample", t.Subject.Name)
 	case plan.RefAlarm:
 		return j.alarm(t, w)
+	case plan.RefMirror:
+		return j.identical(t)
 	case plan.RefEvent:
+		if t.Measure == "exit_code" {
+			return j.exitCode(t)
+		}
 		return j.ofEvent(t)
 	}
 	return none("%s: nothing recorded", t.Subject.Name)
+}
+
+// refused counts the answers with which brokers refused a consumer for want of
+// rights. Each member tells of an answer once, however often it is repeated,
+// until it gets another: one denied member counts 1, not once a retry.
+func (j *judging) refused(name string, w window) answer {
+	var list []happening
+	for _, e := range j.events {
+		if e.Kind == record.KindDenied && e.Name == name {
+			list = append(list, happening{e.At, e.Error})
+		}
+	}
+	return count(list, w)
+}
+
+// identical answers from the last comparison of a mirror with its source in one
+// respect: 1 when nothing differs. A comparison that did not come about, or had
+// nothing to compare, is no data.
+func (j *judging) identical(t *plan.Term) answer {
+	var last *record.Event
+	for i := range j.events {
+		if e := &j.events[i]; e.Kind == record.KindCompared && e.Name == t.Subject.Name && e.Aspect == t.Aspect {
+			last = e
+		}
+	}
+	switch {
+	case last == nil:
+		return none("%s was not compared with its source", t.Subject.Name)
+	case last.Different == 0 && last.Error != "":
+		return none("not compared: %s", last.Error)
+	case last.Different == 0 && last.Compared == 0:
+		return none("there was nothing to compare")
+	}
+	n := number{spot: noSpot, v: 1}
+	n.note = "identical, " + Number(float64(last.Compared)) + " compared"
+	if last.Different > 0 {
+		n.v = 0
+		n.note = fmt.Sprintf("differs in %s of %s", Number(float64(last.Different)), Number(float64(last.Compared)))
+		if last.Error != "" {
+			n.note = fmt.Sprintf("differs: %s (%s of %s)", last.Error, Number(float64(last.Different)), Number(float64(last.Compared)))
+		}
+	}
+	return answer{numbers: []number{n}}
+}
+
+// exitCode answers with the highest exit code of an event's tools.
+func (j *judging) exitCode(t *plan.Term) answer {
+	var out *number
+	for _, e := range j.events {
+		if e.Kind != record.KindTool || e.Name != t.Subject.Name || out != nil && float64(e.Exit) <= out.v {
+			continue
+		}
+		at := e.At
+		out = &number{spot: noSpot, v: float64(e.Exit), at: &at, note: firstLine(e.Output)}
+	}
+	if out == nil {
+		return none("%s: its tool did not run to an end", t.Subject.Name)
+	}
+	return answer{numbers: []number{*out}}
 }
 
 // count counts what happened in a window, and says when first.

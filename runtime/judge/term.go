@@ -212,9 +212,11 @@ func (j *judging) spots(subject plan.Ref) []spot {
 		}
 	case plan.RefConsumer:
 		if x := j.consumer(subject.Name); x != nil {
-			for topic, reads := range x.reads {
-				all(topic, len(reads))
-			}
+			j.readBy(x, all)
+		}
+	case plan.RefMirror:
+		if x := j.consumer(subject.Name); x != nil {
+			j.readBy(x, all)
 		}
 	case plan.RefTopic:
 		if i, ok := j.byName[subject.Name]; ok {
@@ -226,6 +228,26 @@ func (j *judging) spots(subject plan.Ref) []spot {
 		}
 	}
 	return out
+}
+
+// readBy calls f with each family that a consumer reads, by its root, and how
+// many partitions it has.
+func (j *judging) readBy(x *consumer, f func(root, n int)) {
+	var seen []int
+	for _, t := range x.start.topics {
+		root := j.root[t]
+		if slices.Contains(seen, root) {
+			continue
+		}
+		seen = append(seen, root)
+		n := 0
+		for _, k := range x.reading {
+			if j.root[k] == root {
+				n = max(n, len(x.reads[k]))
+			}
+		}
+		f(root, n)
+	}
 }
 
 // padTo gives partitions and members without any record a series of zeros.
@@ -325,12 +347,14 @@ func (j *judging) latencyOf(t *plan.Term, m plan.Measure) answer {
 	}
 	var list []source
 	what := "acknowledged"
-	if t.Subject.Kind == plan.RefConsumer {
+	if t.Subject.Kind == plan.RefConsumer || t.Subject.Kind == plan.RefMirror {
 		x := j.consumer(t.Subject.Name)
 		if x == nil {
 			return none("%s: nothing recorded", t.Subject.Name)
 		}
-		what = "delivered"
+		if what = "delivered"; t.Subject.Kind == plan.RefMirror {
+			what = "copied"
+		}
 		list = []source{{"", noSpot, x.delay}}
 		if t.By == "partition" {
 			list = nil
@@ -427,9 +451,7 @@ func (j *judging) stall(t *plan.Term) answer {
 		if p == nil {
 			return none("%s: nothing recorded", t.Subject.Name)
 		}
-		if gaps = p.gaps; t.By == "all" {
-			gaps = p.allGaps
-		}
+		gaps = p.stalls(t.By)
 	}
 	if j.live {
 		return answer{numbers: []number{j.openGap(t, j.frame.end)}}
@@ -508,7 +530,11 @@ func (j *judging) gaugeAnswer(t *plan.Term, m plan.Measure) answer {
 		return none("no sample in the window")
 	}
 	if !j.live {
-		if a.doubt = j.unseen(j.clusters[g.cluster].samples, w, parts); a.doubt != "" && (w.atEnd || w.isAt) {
+		times := j.clusters[g.cluster].samples
+		if g.of != nil {
+			times = g.times
+		}
+		if a.doubt = j.unseen(times, w, parts); a.doubt != "" && (w.atEnd || w.isAt) {
 			return none("%s", a.doubt)
 		}
 	}

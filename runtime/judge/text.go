@@ -103,6 +103,11 @@ func Quantity(v float64, u plan.Unit) string {
 		return strconv.FormatFloat(v*100, 'f', 1, 64) + " %"
 	case plan.UnitBytes:
 		return size(v)
+	case plan.UnitTruth:
+		if v == 0 {
+			return "no"
+		}
+		return "yes"
 	}
 	return Number(v)
 }

@@ -166,6 +166,7 @@ type Row struct {
 	Text    string   `json:"text"`
 	Proof   string   `json:"proof,omitempty"`
 	Error   string   `json:"error,omitempty"`
+	File    string   `json:"file,omitempty"` // in the run folder: all that a tool printed
 }
 
 // Producer is what became of a producer's records.

@@ -69,7 +69,7 @@ type edges struct {
 // undoable tells whether an action stays in effect until it is undone.
 func undoable(a plan.Action) bool {
 	switch a.Verb {
-	case plan.Kill, plan.Stop, plan.Pause, plan.PowerOff, plan.Netsplit, plan.Slow, plan.Lose, plan.Throttle, plan.Crash:
+	case plan.Kill, plan.Stop, plan.Pause, plan.PowerOff, plan.Netsplit, plan.Slow, plan.Lose, plan.Throttle, plan.Crash, plan.Reroute:
 		return true
 	case plan.Configure:
 		return a.UndoAfter != nil

@@ -38,6 +38,7 @@ type world struct {
 	drain   bool // limit reached while records arrive
 	open    bool // not closed
 	rate    float64
+	parts   func(seq uint64) int32 // where it goes, instead of by turns
 }
 
 func testPlan() *plan.Plan {
@@ -122,6 +123,9 @@ func (x *world) write(w *record.Writer) {
 	for seq := range total {
 		due := schedule.Due(seq)
 		k := part.Partition(seq, 4)
+		if x.parts != nil {
+			k = x.parts(seq)
+		}
 		if x.skip != nil && x.skip(seq) {
 			continue
 		}

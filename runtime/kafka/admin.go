@@ -1,5 +1,7 @@
 // This file defines the admin verbs: making topics, resize, configure, elect,
-// move and send, each proved by reading back what the brokers then show.
+// move and send, each proved by reading back what the brokers then show. Rights
+// are in acl.go, deleting in delete.go, positions of groups in groupoffsets.go,
+// and replay in replay.go.
 
 package kafka
 
@@ -22,17 +24,20 @@ var (
 	_ runtime.Admin    = (*Control)(nil)
 	_ runtime.Configs  = (*Control)(nil)
 	_ runtime.Restorer = (*Control)(nil)
+	_ runtime.Grantor  = (*Control)(nil)
+	_ runtime.Enroller = (*Control)(nil)
 )
 
 // Create makes topics and returns once every broker's own metadata shows each
 // leader and a full in-sync set: without that the first seconds of load meet
-// stale metadata.
+// stale metadata. Those of origin mirrored it leaves to their mirror.
 func (c *Control) Create(ctx context.Context, cluster string, topics []plan.Topic) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
+	topics = slices.DeleteFunc(slices.Clone(topics), func(t plan.Topic) bool { return t.Origin == plan.Mirrored })
 	names := make([]string, len(topics))
 	for i, t := range topics {
-		names[i] = t.Name
+		names[i] = t.KafkaName()
 		attempts := 0
 		err := c.do(ctx, cluster, func(client sarama.Client, admin sarama.ClusterAdmin) error {
 			attempts++
@@ -40,7 +45,7 @@ func (c *Control) Create(ctx context.Context, cluster string, topics []plan.Topi
 			if err != nil {
 				return err
 			}
-			err = admin.CreateTopic(t.Name, detail, false)
+			err = admin.CreateTopic(t.KafkaName(), detail, false)
 			if errors.Is(err, sarama.ErrTopicAlreadyExists) && attempts > 1 {
 				return nil // an earlier attempt did it, though its answer did not come
 			}
@@ -55,7 +60,7 @@ func (c *Control) Create(ctx context.Context, cluster string, topics []plan.Topi
 	}
 	_, err := c.everywhere(ctx, cluster, names, func(seen map[string]*sarama.TopicMetadata) error {
 		for _, t := range topics {
-			if err := shown(seen, t.Name, t.Partitions, true); err != nil {
+			if err := shown(seen, t.KafkaName(), t.Partitions, true); err != nil {
 				return err
 			}
 		}
@@ -109,13 +114,14 @@ func (c *Control) Do(ctx context.Context, cluster string, a plan.Action) (runtim
 		return runtime.Proof{}, fmt.Errorf("%s: it names no target", a.Verb)
 	}
 	var proofs []string
+	var deleted []runtime.Written
 	var last runtime.Proof
 	for _, t := range a.Targets {
 		var p runtime.Proof
 		var err error
 		switch a.Verb {
 		case plan.Resize:
-			p, err = c.resize(ctx, cluster, t.Name, a.Partitions)
+			p, err = c.resize(ctx, cluster, c.kafkaName(t.Name), a.Partitions)
 		case plan.Configure:
 			values := make(map[string]*string, len(a.Config))
 			for name, v := range a.Config {
@@ -123,11 +129,23 @@ func (c *Control) Do(ctx context.Context, cluster string, a plan.Action) (runtim
 			}
 			p, err = c.Restore(ctx, cluster, t, values)
 		case plan.Elect:
-			p, err = c.elect(ctx, cluster, t.Name, a.Elect, a.Partition)
+			p, err = c.elect(ctx, cluster, c.kafkaName(t.Name), a.Elect, a.Partition)
 		case plan.Move:
-			p, err = c.move(ctx, cluster, t.Name, a)
+			p, err = c.move(ctx, cluster, t, a)
 		case plan.Send:
 			p, err = c.send(ctx, cluster, t.Name, a.Text, a.Key)
+		case plan.Replay:
+			p, err = c.replay(ctx, cluster, t.Name, a)
+		case plan.ResetOffsets:
+			p, err = c.resetOffsets(ctx, cluster, t.Name, a.Offsets)
+		case plan.Allow, plan.Deny:
+			p, err = c.grant(ctx, cluster, t.Name, a)
+		case plan.Revoke:
+			p, err = c.revoke(ctx, cluster, t.Name, a)
+		case plan.DeleteRecords:
+			p, err = c.deleteRecords(ctx, cluster, t.Name, a.Offsets)
+		case plan.Delete:
+			p, err = c.deleteTopic(ctx, cluster, t.Name)
 		default:
 			err = errors.New("not an admin verb")
 		}
@@ -136,8 +154,9 @@ func (c *Control) Do(ctx context.Context, cluster string, a plan.Action) (runtim
 		}
 		last = p
 		proofs = append(proofs, p.Text)
+		deleted = append(deleted, p.Deleted...)
 	}
-	last.Text = strings.Join(proofs, "; ")
+	last.Text, last.Deleted = strings.Join(proofs, "; "), deleted
 	return last, nil
 }
 
@@ -180,7 +199,7 @@ func describe(admin sarama.ClusterAdmin, topic string) (*sarama.TopicMetadata, e
 func (c *Control) Configs(ctx context.Context, cluster string, target plan.Ref, names []string) (map[string]*string, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	kind, name, err := resource(target)
+	kind, name, err := c.resource(target)
 	if err != nil {
 		return nil, err
 	}
@@ -251,7 +270,7 @@ func configs(client sarama.Client, b *sarama.Broker, kind sarama.ConfigResourceT
 func (c *Control) Restore(ctx context.Context, cluster string, target plan.Ref, values map[string]*string) (runtime.Proof, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	kind, name, err := resource(target)
+	kind, name, err := c.resource(target)
 	if err != nil {
 		return runtime.Proof{}, err
 	}
@@ -369,11 +388,11 @@ var throttles = struct{ broker, topic []string }{
 }
 
 // move reassigns partitions and waits until the new replicas hold them.
-func (c *Control) move(ctx context.Context, cluster, topic string, a plan.Action) (proof runtime.Proof, err error) {
+func (c *Control) move(ctx context.Context, cluster string, this plan.Ref, a plan.Action) (proof runtime.Proof, err error) {
+	topic := c.kafkaName(this.Name)
 	if a.Bandwidth > 0 {
 		rate, all := strconv.FormatInt(int64(a.Bandwidth), 10), "*"
 		brokers := plan.Ref{Kind: plan.RefCluster, Name: cluster}
-		this := plan.Ref{Kind: plan.RefTopic, Name: topic}
 		for _, x := range []struct {
 			target plan.Ref
 			names  []string
@@ -499,7 +518,7 @@ func (c *Control) send(ctx context.Context, cluster, topic, value, key string) (
 			return passing{err}
 		}
 		defer p.Close()
-		m := &sarama.ProducerMessage{Topic: topic, Value: sarama.StringEncoder(value)}
+		m := &sarama.ProducerMessage{Topic: c.kafkaName(topic), Value: sarama.StringEncoder(value)}
 		if key != "" {
 			m.Key = sarama.StringEncoder(key)
 		}

@@ -28,7 +28,7 @@ var _ runtime.Auditor = (*Control)(nil)
 // leader is away until ctx ends. What it could not read it says in the log of
 // that partition and in its error; the other partitions are read all the same.
 func (c *Control) Audit(ctx context.Context, cluster, topic string, end map[int32]int64, log func(partition int32, logStart, highWater int64) *record.AuditLog) error {
-	k, err := c.connect(ctx, cluster, topic)
+	k, err := c.connect(ctx, cluster, c.kafkaName(topic))
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (c *Control) Audit(ctx context.Context, cluster, topic string, end map[int3
 		slots <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-slots }()
-			if err := c.audit(ctx, k, topic, partition, end[partition], &writing, log); err != nil {
+			if err := c.audit(ctx, k, cluster, topic, partition, end[partition], &writing, log); err != nil {
 				mu.Lock()
 				errs = append(errs, fmt.Errorf("audit of %s/%d: %w", topic, partition, err))
 				mu.Unlock()
@@ -52,10 +52,10 @@ func (c *Control) Audit(ctx context.Context, cluster, topic string, end map[int3
 	return errors.Join(errs...)
 }
 
-func (c *Control) audit(ctx context.Context, k *cluster, topic string, partition int32, end int64, writing *sync.Mutex, log func(partition int32, logStart, highWater int64) *record.AuditLog) error {
-	set := c.settings()
+func (c *Control) audit(ctx context.Context, k *cluster, name, topic string, partition int32, end int64, writing *sync.Mutex, log func(partition int32, logStart, highWater int64) *record.AuditLog) error {
+	set := c.settings(name)
 	set.fetchPartition = auditFetch
-	f := newFetcher(k, set, controlID, topic, partition, 0)
+	f := newFetcher(k, set, controlID, c.kafkaName(topic), partition, 0)
 	f.wait = set.wall(set.fetchWait)
 	defer f.end(true)
 	stop := context.AfterFunc(ctx, func() { f.end(true) })

@@ -37,9 +37,9 @@ type client struct {
 	// refused is told each refusal that the client meets by itself. nil: nobody
 	// asks.
 	refused func(error)
-	// sparse lets the client do without topics that are not there yet: they have
-	// no partitions.
-	sparse bool
+	// sparse are topics that need not be there yet (a mirror makes them): until
+	// then they have no partitions.
+	sparse map[string]bool
 
 	closed chan struct{}
 	once   sync.Once
@@ -116,7 +116,7 @@ func (c *client) Partitions(topic string) ([]int32, error) {
 		return []int32{*c.only}, nil
 	}
 	n := c.cluster.partitions(topic)
-	if n == 0 && !c.sparse {
+	if n == 0 && !c.sparse[topic] {
 		return nil, sarama.ErrUnknownTopicOrPartition
 	}
 	out := make([]int32, n)
@@ -148,7 +148,9 @@ func (c *client) RefreshMetadata(topics ...string) error {
 				return no
 			}
 		}
-		if c.sparse && errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) && !slices.ContainsFunc(topics, func(t string) bool {
+			return !c.sparse[t] && c.cluster.partitions(t) == 0
+		}) {
 			return nil
 		}
 		if !c.pause() {

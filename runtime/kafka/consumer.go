@@ -1,5 +1,4 @@
-// This file defines a consumer member: sarama's consumer group for membership,
-// fetchers for the records.
+// This file defines a consumer member, and how it goes on at another cluster.
 
 package kafka
 
@@ -7,15 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"sort"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
 
+	"starfall/interp/plan"
 	"starfall/runtime"
-	"starfall/runtime/record"
 )
 
 // assignors are the values of consumer(assignor); see Assignors. A strategy may
@@ -44,50 +42,52 @@ const (
 	commitNone   = "none"
 )
 
-// consumer is one member. Sarama's consumer group joins, syncs, sends
-// heartbeats and balances; each claim is read by a fetcher of its own, so that a
-// partition without a leader holds up no other. The work of all claims is done
-// one after the other, as the poll loop of one Java consumer would.
+// consumer is one member. It has a seat in its group; the work of all claims is
+// done one after the other, as the poll loop of one Java consumer would.
+//
+//	Redirect                 the seat it leaves                       the new one
+//	with Finish              reads to the ends that its topics had    –
+//	always                   is over: nothing more is delivered       is taken at once
+//	in the background        commits, leaves the group, for at most   joins, until it is ready
+//	                         leaveWithin
+//
+// So a group that cannot be reached holds nobody up.
 type consumer struct {
-	spec    runtime.ConsumerSpec
-	set     settings
-	cluster *cluster
-	client  *groupClient
-	group   sarama.ConsumerGroup
-	cancel  context.CancelFunc
-	ready   chan struct{} // closed at the first assignment
-	once    sync.Once
-	done    chan struct{} // closed when the last session has ended
-	ended   sync.Once
+	spec   runtime.ConsumerSpec
+	set    settings
+	memory *memory // of dedup; nil: none
+	quit   chan struct{}
+	ended  sync.Once
+	wait   sync.WaitGroup // samples of memory, and seats that are being left
 
-	mu         sync.Mutex
-	crashed    bool
-	joined     bool
-	generation int32
-	owned      []record.TopicPartition
-	busy       time.Time // until when work is planned
-	lastErr    error
-
-	offsets offsets
+	mu      sync.Mutex
+	over    bool // Stop or Crash has begun
+	crashed bool
+	seat    *seat
+	leaving []*seat
+	busy    time.Time // until when work is planned
+	said    map[string]time.Time
 }
 
-var _ runtime.Member = (*consumer)(nil)
+var (
+	_ runtime.Member     = (*consumer)(nil)
+	_ runtime.Redirecter = (*consumer)(nil)
+)
 
-// groupClient is a client for sarama's ConsumerGroup. Sarama insists on making a
-// partition consumer for each claim; this one gives it a leader that is never
-// connected, so that it gives up at once and keeps still, and offsets that
-// never need asking.
-type groupClient struct{ *client }
+// leaveWithin is how long a seat that is left may take to commit and say
+// goodbye, scenario time.
+const leaveWithin = 5 * time.Second
 
-func (groupClient) LeaderAndEpoch(string, int32) (*sarama.Broker, int32, error) {
-	return sarama.NewBroker("claims are read by fetchers"), -1, nil
-}
-
-func (groupClient) GetOffset(_ string, _ int32, at int64) (int64, error) {
-	if at == sarama.OffsetNewest {
-		return math.MaxInt64, nil
+// topicsOf gives the topics of a consumer.
+func topicsOf(s runtime.ConsumerSpec) []plan.Topic {
+	if len(s.Topics) > 0 {
+		return s.Topics
 	}
-	return 0, nil
+	var out []plan.Topic
+	for _, name := range s.Consumer.Topics {
+		out = append(out, plan.Topic{Name: name})
+	}
+	return out
 }
 
 func newConsumer(ctx context.Context, set settings, s runtime.ConsumerSpec) (*consumer, error) {
@@ -95,35 +95,29 @@ func newConsumer(ctx context.Context, set settings, s runtime.ConsumerSpec) (*co
 		set.session = time.Duration(s.Consumer.SessionTimeout)
 	}
 	set.heartbeat = min(set.heartbeat, set.session/3) // as Kafka's documentation asks for
-	name := memberID(s.Consumer.Name, s.Member)
-	d := set.dialer()
-	conf, err := set.consumerConfig(name, s, d)
+	c := &consumer{spec: s, set: set, quit: make(chan struct{}), said: map[string]time.Time{}}
+	if d := s.Consumer.Dedup; d != nil {
+		var err error
+		if c.memory, err = newMemory(*d); err != nil {
+			return nil, err
+		}
+		c.wait.Go(c.weigh)
+	}
+	seat, err := c.sit(s.Bootstrap, s.Login, topicsOf(s))
 	if err != nil {
+		close(c.quit)
 		return nil, err
 	}
-	c := &consumer{
-		spec: s, set: set, ready: make(chan struct{}), done: make(chan struct{}),
-		offsets: offsets{group: s.Consumer.Group, instance: conf.Consumer.Group.InstanceId},
-	}
-	c.cluster = newCluster(set, name, s.Bootstrap, s.Consumer.Topics, nil)
-	c.client = &groupClient{newClient(c.cluster, conf, d)}
-	c.offsets.client = c.client.client
-	c.group, err = sarama.NewConsumerGroupFromClient(s.Consumer.Group, c.client)
-	if err != nil {
-		c.cluster.close(true)
-		return nil, err
-	}
-	run, cancel := context.WithCancel(context.Background())
-	c.cancel = cancel
-	go c.run(run)
+	c.seat = seat
+	seat.start()
 	select {
-	case <-c.ready:
+	case <-seat.ready:
 		return c, nil
 	case <-ctx.Done():
 		c.Crash()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return nil, errors.Join(ctx.Err(), c.lastErr)
+		return nil, errors.Join(ctx.Err(), seat.lastErr)
 	}
 }
 
@@ -155,6 +149,12 @@ func (s settings) consumerConfig(clientID string, spec runtime.ConsumerSpec, d *
 	c.Metadata.Retry.Max = max(int(2*s.session/max(s.backoff, time.Millisecond)), 300)
 	c.Consumer.Retry.Backoff = time.Hour // of the partition consumers that are to keep still
 	c.Consumer.Offsets.AutoCommit.Enable = false
+	if p.Isolation == "read_committed" {
+		c.Consumer.IsolationLevel = sarama.ReadCommitted // where "latest" is
+	}
+	// How often the group's leader compares what it knows of the partitions with
+	// what it has assigned; what it knows, metadata tells at its own times.
+	c.Metadata.RefreshFrequency = s.wall(min(s.metadataAge, time.Second))
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	if p.Start == "latest" {
 		c.Consumer.Offsets.Initial = sarama.OffsetNewest
@@ -162,255 +162,103 @@ func (s settings) consumerConfig(clientID string, spec runtime.ConsumerSpec, d *
 	return c, c.Validate()
 }
 
-// run keeps the member in the group.
-func (c *consumer) run(ctx context.Context) {
-	defer close(c.done)
-	for ctx.Err() == nil {
-		err := c.group.Consume(ctx, c.spec.Consumer.Topics, c)
-		if errors.Is(err, sarama.ErrClosedConsumerGroup) || errors.Is(err, sarama.ErrClosedClient) {
-			return
-		}
-		if err != nil && ctx.Err() == nil {
-			c.mu.Lock()
-			c.lastErr = err
-			c.mu.Unlock()
-			c.spec.Env.Log(fmt.Sprintf("%s: %s", memberID(c.spec.Consumer.Name, c.spec.Member), reason(err)))
-			if !c.cluster.pause(c.set.wall(c.set.backoff)) {
-				return
-			}
-		}
+// Redirect implements runtime.Redirecter.
+func (c *consumer) Redirect(ctx context.Context, to runtime.Destination) error {
+	switch {
+	case len(to.Topics) == 0:
+		return errors.New("for parameter to: got no topics")
+	case len(to.Bootstrap) == 0:
+		return errors.New("no bootstrap address")
+	}
+	c.mu.Lock()
+	old := c.seat
+	c.mu.Unlock()
+	if to.Finish {
+		c.finish(ctx, old)
+	}
+	next, err := c.sit(to.Bootstrap, to.Login, to.Topics)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	if c.over {
+		c.mu.Unlock()
+		next.tear()
+		return errEnded
+	}
+	old, c.seat = c.seat, next
+	c.leaving = append(c.leaving, old)
+	if old.joined {
+		c.spec.Log.Left(c.spec.Clock.Now()) // to the member it is over now, whenever its group learns of it
+	}
+	old.left = true
+	next.start()
+	c.wait.Go(func() { c.leave(old) }) // under mu: the member has not ended
+	c.mu.Unlock()
+	select {
+	case <-next.ready:
+		return nil
+	case <-c.quit:
+		return errEnded
+	case <-ctx.Done():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return errors.Join(context.Cause(ctx), next.lastErr)
 	}
 }
 
-// Setup implements sarama.ConsumerGroupHandler: a session begins.
-func (c *consumer) Setup(sess sarama.ConsumerGroupSession) error {
-	c.note(sess)
-	c.once.Do(func() { close(c.ready) })
-	go c.attend(sess)
-	return nil
-}
-
-// Cleanup implements sarama.ConsumerGroupHandler.
-func (c *consumer) Cleanup(sess sarama.ConsumerGroupSession) error { return nil }
-
-// note records what the member owns, when that is news.
-func (c *consumer) note(sess sarama.ConsumerGroupSession) {
-	var owned []record.TopicPartition
-	for topic, partitions := range sess.Claims() {
-		for _, p := range partitions {
-			owned = append(owned, record.TopicPartition{Topic: topic, Partition: p})
-		}
+// leave ends a seat in order, or when that takes too long, without goodbye.
+func (c *consumer) leave(s *seat) {
+	ctx, cancel := context.WithTimeout(context.Background(), c.set.wall(leaveWithin))
+	defer cancel()
+	if err := s.stand(ctx); err != nil {
+		c.complain("leave", err)
 	}
-	sort.Slice(owned, func(i, j int) bool {
-		a, b := owned[i], owned[j]
-		return a.Topic < b.Topic || a.Topic == b.Topic && a.Partition < b.Partition
-	})
-	generation := sess.GenerationID()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	same := c.joined && generation == c.generation && len(owned) == len(c.owned)
-	for i := 0; same && i < len(owned); i++ {
-		same = owned[i] == c.owned[i]
-	}
-	if same {
-		return
-	}
-	c.joined, c.generation, c.owned = true, generation, owned
-	c.spec.Log.Assigned(generation, owned, c.spec.Clock.Now())
+	c.leaving = slices.DeleteFunc(c.leaving, func(x *seat) bool { return x == s })
 }
 
-// attend commits each commit_every and sees new generations of a cooperative
-// session, which sarama does not tell, while a session lasts.
-func (c *consumer) attend(sess sarama.ConsumerGroupSession) {
-	every := time.Duration(c.spec.Consumer.CommitEvery)
-	if every <= 0 {
-		every = time.Second
+// refuse takes note of an answer that denies the member something.
+func (c *consumer) refuse(s *seat, no error) {
+	if c.spec.Env.Denied != nil {
+		c.spec.Env.Denied(c.spec.Consumer.Name, c.spec.Member, s.at, reason(no))
 	}
-	commits := time.NewTicker(c.set.wall(every))
-	defer commits.Stop()
-	looks := time.NewTicker(c.set.wall(c.set.heartbeat))
-	defer looks.Stop()
-	done := sess.Context().Done()
+}
+
+// complain logs what went wrong; the same words once in 10 s of scenario time.
+func (c *consumer) complain(what string, err error) {
+	text := fmt.Sprintf("%s: %s: %s", memberID(c.spec.Consumer.Name, c.spec.Member), what, reason(err))
+	c.mu.Lock()
+	last, again := c.said[text]
+	now := time.Now()
+	again = again && now.Sub(last) < c.set.wall(10*time.Second)
+	if !again {
+		c.said[text] = now
+	}
+	c.mu.Unlock()
+	if !again {
+		c.spec.Env.Log(text)
+	}
+}
+
+// weigh reports what memory holds, five times a second of wall time.
+func (c *consumer) weigh() {
+	t := time.NewTicker(200 * time.Millisecond)
+	defer t.Stop()
+	last := int64(-1)
 	for {
+		if n := c.memory.bytes(); n != last {
+			c.spec.Log.State(n, c.spec.Clock.Now())
+			last = n
+		}
 		select {
-		case <-looks.C:
-			c.note(sess)
-		case <-commits.C:
-			if c.spec.Consumer.Commit == commitAfter || c.spec.Consumer.Commit == commitAuto {
-				if err := c.offsets.commitAll(done, sess); err != nil {
-					c.complain("commit", err)
-				}
-			}
-		case <-done:
+		case <-t.C:
+		case <-c.quit:
+			c.spec.Log.State(0, c.spec.Clock.Now()) // it is gone with the member
 			return
 		}
 	}
-}
-
-func (c *consumer) complain(what string, err error) {
-	c.spec.Env.Log(fmt.Sprintf("%s: %s: %s", memberID(c.spec.Consumer.Name, c.spec.Member), what, reason(err)))
-}
-
-// ConsumeClaim implements sarama.ConsumerGroupHandler: it reads one partition
-// until it is taken away or the session ends.
-func (c *consumer) ConsumeClaim(sess sarama.ConsumerGroupSession, claim sarama.ConsumerGroupClaim) error {
-	c.note(sess)
-	f := newFetcher(c.cluster, c.set, memberID(c.spec.Consumer.Name, c.spec.Member), claim.Topic(), claim.Partition(), claim.InitialOffset())
-	if c.spec.Consumer.Isolation == "read_committed" {
-		f.isolation = sarama.ReadCommitted
-		f.client.conf.Consumer.IsolationLevel = sarama.ReadCommitted // where "latest" is
-	}
-	f.moved = func(to int64) {
-		c.offsets.forget(claim.Topic(), claim.Partition()) // the position was moved
-		c.spec.Log.Position(claim.Topic(), claim.Partition(), to, c.spec.Clock.Now())
-	}
-	over := make(chan struct{}) // the claim is
-	released := make(chan struct{})
-	go func() {
-		defer close(over)
-		for {
-			select {
-			case _, ok := <-claim.Messages(): // closed when the claim is taken away
-				if !ok {
-					return
-				}
-			case <-sess.Context().Done():
-				return
-			case <-released:
-				return
-			}
-		}
-	}()
-	chunks := make(chan chunk, 1)
-	var reading sync.WaitGroup
-	reading.Go(func() {
-		defer close(chunks)
-		c.fetch(f, over, chunks)
-	})
-	k := &claimed{c: c, sess: sess, topic: claim.Topic(), partition: claim.Partition(), over: over}
-	for open := true; open; {
-		select {
-		case x, ok := <-chunks:
-			open = ok && k.process(x)
-		case <-over:
-			open = false
-		}
-	}
-	f.end(true)
-	close(released)
-	<-over
-	reading.Wait()
-	c.mu.Lock()
-	crashed := c.crashed
-	c.mu.Unlock()
-	if !crashed && c.spec.Consumer.Commit != commitNone {
-		k.handBack()
-	}
-	c.offsets.forget(k.topic, k.partition)
-	return nil
-}
-
-// fetch reads a claim into chunks until it is over.
-func (c *consumer) fetch(f *fetcher, over <-chan struct{}, chunks chan<- chunk) {
-	which := int64(sarama.OffsetOldest)
-	if c.spec.Consumer.Start == "latest" {
-		which = sarama.OffsetNewest
-	}
-	start := f.offset
-	for {
-		if start < 0 { // nothing committed, or reset (auto.offset.reset)
-			n, err := f.bound(which)
-			if err != nil {
-				return
-			}
-			f.offset, f.epoch = n, -1
-			c.offsets.forget(f.topic, f.partition)
-		}
-		c.spec.Log.Position(f.topic, f.partition, f.offset, c.spec.Clock.Now())
-		start = f.offset
-		for {
-			x, err := f.next()
-			if errors.Is(err, errOutOfRange) {
-				c.complain(fmt.Sprintf("%s/%d: offset %d", f.topic, f.partition, f.offset), err)
-				start = -1
-				break
-			}
-			if errors.Is(err, sarama.ErrClosedClient) {
-				return
-			}
-			if err != nil {
-				c.complain(fmt.Sprintf("%s/%d", f.topic, f.partition), err)
-				if f.retry() != nil {
-					return
-				}
-				continue
-			}
-			if len(x.records) == 0 && x.next == start {
-				continue
-			}
-			start = x.next
-			select {
-			case chunks <- x:
-			case <-over:
-				return
-			}
-		}
-	}
-}
-
-// claimed is one claim while it is processed.
-type claimed struct {
-	c         *consumer
-	sess      sarama.ConsumerGroupSession
-	topic     string
-	partition int32
-	over      <-chan struct{}
-}
-
-// process handles a chunk poll by poll; false when the claim is over.
-func (k *claimed) process(x chunk) bool {
-	c := k.c
-	poll := max(c.set.pollRecords, 1)
-	for rest := x.records; len(rest) > 0; {
-		n := min(poll, len(rest))
-		last := rest[n-1].offset + 1
-		if c.spec.Consumer.Commit == commitBefore {
-			c.offsets.mark(k.topic, k.partition, last)
-			if err := c.offsets.commit(k.over, k.sess, k.topic, k.partition); err != nil {
-				c.complain("commit", err)
-				return false
-			}
-		}
-		for _, r := range rest[:n] {
-			if r.aborted {
-				continue
-			}
-			if !c.work(k.over) {
-				return false
-			}
-			now := c.spec.Clock.Now()
-			if id, ok := record.Decode(r.value); ok && id.Run == c.spec.RunID {
-				c.spec.Log.Delivered(k.topic, k.partition, r.offset, id, now)
-			} else {
-				c.spec.Log.Foreign(k.topic, k.partition, r.offset, now)
-			}
-			if c.spec.Consumer.Commit == commitAfter {
-				c.offsets.mark(k.topic, k.partition, r.offset+1)
-			}
-		}
-		if c.spec.Consumer.Commit == commitAuto {
-			c.offsets.mark(k.topic, k.partition, last)
-		}
-		rest = rest[n:]
-	}
-	if tail := x.records; len(tail) == 0 || tail[len(tail)-1].aborted || tail[len(tail)-1].offset+1 < x.next {
-		// What is no record to this member (aborted ones, markers) is read all the same.
-		c.spec.Log.Position(k.topic, k.partition, x.next, c.spec.Clock.Now())
-		if c.spec.Consumer.Commit != commitNone {
-			c.offsets.mark(k.topic, k.partition, x.next)
-		}
-	}
-	return true
 }
 
 // work takes the time that one record takes; false when the claim is over
@@ -445,23 +293,13 @@ func (c *consumer) work(over <-chan struct{}) bool {
 	}
 }
 
-// handBack commits what was processed of a claim that is over, for at most 5 s
-// of scenario time: longer would hold up the group.
-func (k *claimed) handBack() {
-	limit := make(chan struct{})
-	t := time.AfterFunc(k.c.set.wall(5*time.Second), func() { close(limit) })
-	defer t.Stop()
-	done := make(chan error, 1)
-	k.c.cluster.spawn(func() { done <- k.c.offsets.commit(limit, k.sess, k.topic, k.partition) })
-	select {
-	case err := <-done:
-		if err != nil {
-			k.c.complain("commit", err)
-		}
-	case <-limit:
-		k.c.complain("commit", errors.New("no answer from the coordinator"))
-	case <-k.c.cluster.closed:
-	}
+// end begins the member's end: its seat, and those that it is about to leave.
+func (c *consumer) end(crash bool) (*seat, []*seat) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over, c.crashed = true, crash
+	close(c.quit)
+	return c.seat, slices.Clone(c.leaving)
 }
 
 // Stop ends the member in order: what was processed is committed, and the group
@@ -470,27 +308,23 @@ func (k *claimed) handBack() {
 func (c *consumer) Stop(ctx context.Context) error {
 	var err error
 	c.ended.Do(func() {
-		c.cancel()
-		left := make(chan error, 1)
-		go func() {
-			<-c.done
-			left <- c.group.Close()
-		}()
-		select {
-		case err = <-left:
-			if err == nil {
-				c.spec.Log.Left(c.spec.Clock.Now())
-			} else { // as a Java consumer closes all the same when its coordinator is away
-				c.complain("leave", err)
-				err = nil
-			}
-		case <-ctx.Done():
-			err = fmt.Errorf("the group was not left: %w", ctx.Err())
-			c.tear()
-			within(patience, func() { <-left })
+		s, leaving := c.end(false)
+		err = s.stand(ctx)
+		switch {
+		case errors.Is(err, errNotLeft):
+			err = fmt.Errorf("%w: %w", errNotLeft, ctx.Err())
+		case err == nil:
+			c.spec.Log.Left(c.spec.Clock.Now())
+		default: // as a Java consumer closes all the same when its coordinator is away
+			c.complain("leave", err)
+			err = nil
 		}
-		c.client.end(false)
-		c.cluster.close(false)
+		if !within(c.set.wall(leaveWithin), c.wait.Wait) {
+			for _, x := range leaving {
+				x.tear()
+			}
+			within(patience, c.wait.Wait)
+		}
 	})
 	return err
 }
@@ -498,19 +332,13 @@ func (c *consumer) Stop(ctx context.Context) error {
 // Crash ends the member without goodbye.
 func (c *consumer) Crash() {
 	c.ended.Do(func() {
-		c.tear()
-		c.cancel()
-		if !within(patience, func() { <-c.done; c.group.Close() }) {
+		s, leaving := c.end(true)
+		for _, x := range append(leaving, s) {
+			x.tear()
+		}
+		s.cancel()
+		if !within(patience, func() { <-s.done; s.group.Close(); c.wait.Wait() }) {
 			c.complain("crash", errors.New("the consumer group of sarama does not end"))
 		}
 	})
-}
-
-// tear resets all connections and refuses new ones.
-func (c *consumer) tear() {
-	c.mu.Lock()
-	c.crashed = true
-	c.mu.Unlock()
-	c.client.end(true)
-	c.cluster.close(true)
 }

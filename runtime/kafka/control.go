@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -25,20 +26,36 @@ type Control struct {
 	Plan  *plan.Plan
 	RunID uint64  // to tell this run's records from others
 	Speed float64 // 0 means 1
+	// Clock tells scenario time, for the verbs that speak of it: replay, and
+	// reset_offsets to so long ago.
+	Clock runtime.Clock
 	// Bootstrap gives the brokers of a cluster as dialled from the control side.
 	Bootstrap func(cluster string) ([]string, error)
+	// Operators are the super users of clusters with authentication, by cluster.
+	Operators map[string]runtime.Login
+
+	// Reaches tells whether a packet of a mirror comes through to an address
+	// (runtime.Reacher). nil: dials show it themselves.
+	Reaches func(client string, member int, addr string) bool
+
+	mu      sync.Mutex
+	mirrors map[string]*mirrorMemory
+
+	// from, when set, gives the settings of a side that is not the control side:
+	// a mirror does some of the same from where it stands.
+	from func(cluster string) settings
 }
 
 // Connect makes the clients of a run, for runtime.Options.
 func Connect(w runtime.World, e runtime.Env, p *plan.Plan, _ *record.Writer) (runtime.Clients, error) {
-	c := &Control{Plan: p, RunID: e.RunID, Speed: e.Speed, Bootstrap: func(cluster string) ([]string, error) {
-		return w.Bootstrap(cluster, runtime.Place{})
-	}}
+	c := &Control{Plan: p, RunID: e.RunID, Speed: e.Speed, Clock: e.Clock, Operators: e.Operators,
+		Bootstrap: func(cluster string) ([]string, error) { return w.Bootstrap(cluster, runtime.Place{}) }}
 	load := &Load{}
 	if r, ok := w.(runtime.Reacher); ok {
 		load.Reaches = func(client string, member int, addr string) bool {
 			return r.Reaches(runtime.Place{Client: client, Member: member}, addr)
 		}
+		c.Reaches = load.Reaches
 	}
 	return runtime.Clients{Load: load, Admin: c, Audit: c}, nil
 }
@@ -47,20 +64,46 @@ var _ runtime.Connect = Connect
 
 // settings are those of the control side: timeouts are short, as it is never
 // cut off and a broker that does not answer is to be passed over.
-func (c *Control) settings() settings {
+func (c *Control) settings(cluster string) settings {
+	if c.from != nil {
+		return c.from(cluster)
+	}
 	s := defaults(c.Speed)
 	s.requestTimeout = 10 * time.Second
 	s.connectTimeout = 3 * time.Second
+	s.login = c.Operators[cluster]
 	return s
 }
 
-// connect learns about topics of a cluster; without topics, about all.
+// kafkaName is what its cluster calls a topic of the plan.
+func (c *Control) kafkaName(topic string) string {
+	if c.Plan != nil {
+		if t := c.Plan.Topic(topic); t != nil {
+			return t.KafkaName()
+		}
+	}
+	return topic
+}
+
+// planName is what the plan calls a topic of a cluster; one that the plan does
+// not have keeps its name.
+func (c *Control) planName(cluster, kafka string) string {
+	if c.Plan != nil {
+		if t := c.Plan.KafkaTopic(cluster, kafka); t != nil {
+			return t.Name
+		}
+	}
+	return kafka
+}
+
+// connect learns about topics of a cluster, by its names; without topics, about
+// all.
 func (c *Control) connect(ctx context.Context, cluster string, topics ...string) (*cluster, error) {
 	seeds, err := c.Bootstrap(cluster)
 	if err != nil {
 		return nil, err
 	}
-	set := c.settings()
+	set := c.settings(cluster)
 	k := newCluster(set, controlID, seeds, topics, nil)
 	for {
 		err := k.refresh()
@@ -90,7 +133,7 @@ func (f final) Unwrap() error { return f.error }
 // of connections or elections, or ctx ends. f may be run several times, so it
 // looks first whether there is anything left to do.
 func (c *Control) do(ctx context.Context, cluster string, f func(sarama.Client, sarama.ClusterAdmin) error) error {
-	set := c.settings()
+	set := c.settings(cluster)
 	for {
 		err := c.attempt(ctx, set, cluster, f)
 		var pass passing
@@ -134,9 +177,11 @@ func (c *Control) attempt(ctx context.Context, set settings, cluster string, f f
 	if err != nil {
 		return err
 	}
-	quick := awake(ctx, seeds)
-	if len(quick) > 0 {
-		seeds = quick
+	var quick []string
+	if c.from == nil {
+		if quick = awake(ctx, seeds); len(quick) > 0 {
+			seeds = quick
+		}
 	}
 	d := set.dialer()
 	defer d.close(true)
@@ -171,7 +216,7 @@ func (c *Control) bounded(ctx context.Context) (context.Context, context.CancelF
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, max(c.settings().wall(2*time.Minute), 10*time.Second))
+	return context.WithTimeout(ctx, max(c.settings("").wall(2*time.Minute), 10*time.Second))
 }
 
 // look asks one broker for its own metadata.
@@ -259,7 +304,8 @@ func (c *Control) Coordinator(ctx context.Context, cluster, group string) (int32
 	return id, err
 }
 
-// Group describes a group by its coordinator. Kafka does not tell generations,
+// Group describes a group by its coordinator; topics of the plan have its names,
+// others Kafka's. Kafka does not tell generations,
 // so Generation is -1.
 func (c *Control) Group(ctx context.Context, cluster, group string) (runtime.Group, error) {
 	ctx, cancel := c.bounded(ctx)
@@ -315,10 +361,11 @@ func (c *Control) Group(ctx context.Context, cluster, group string) (runtime.Gro
 				if block.Offset < 0 {
 					continue
 				}
-				if out.Committed[topic] == nil {
-					out.Committed[topic] = map[int32]int64{}
+				name := c.planName(cluster, topic)
+				if out.Committed[name] == nil {
+					out.Committed[name] = map[int32]int64{}
 				}
-				out.Committed[topic][p] = block.Offset
+				out.Committed[name][p] = block.Offset
 			}
 		}
 		return nil
@@ -329,10 +376,10 @@ func (c *Control) Group(ctx context.Context, cluster, group string) (runtime.Gro
 	return out, nil
 }
 
-func resource(target plan.Ref) (sarama.ConfigResourceType, string, error) {
+func (c *Control) resource(target plan.Ref) (sarama.ConfigResourceType, string, error) {
 	switch target.Kind {
 	case plan.RefTopic:
-		return sarama.TopicResource, target.Name, nil
+		return sarama.TopicResource, c.kafkaName(target.Name), nil
 	case plan.RefCluster:
 		return sarama.BrokerResource, "", nil // the default of all brokers (KIP-226)
 	case plan.RefBroker:

@@ -54,6 +54,9 @@ type Inspector struct {
 	// controller froze, brokers of 3.9 wait for its answer for their request timeout
 	// (measured: no controller known for over 20 s, against less than 7 s).
 	Controllers func(cluster string) ([]string, error)
+	// Login is as whom it asks brokers, or controllers on their own listeners, which
+	// may know another mechanism. nil: nobody has to say who he is.
+	Login func(cluster string, controller bool) runtime.Login
 
 	mu       sync.Mutex
 	closed   bool
@@ -186,6 +189,9 @@ func (i *Inspector) peersOf(c *inspected, purpose string, addrs []string) []*pee
 		p := c.peers[purpose+" "+a]
 		if p == nil {
 			p = &peer{addr: a, closed: i.closed}
+			if i.Login != nil {
+				p.login = i.Login(c.name, purpose == forQuorum && i.Controllers != nil)
+			}
 			c.peers[purpose+" "+a] = p
 		}
 		out = append(out, p)

@@ -111,11 +111,20 @@ func (l *Load) Producer(ctx context.Context, s runtime.ProducerSpec) (runtime.Pr
 }
 
 // Consumer starts a member of a group. It returns once the group has given the
-// member its share, or with an error when ctx ends before.
+// member its share, or has refused it, or with an error when ctx ends before. An
+// observer is ready at once.
 func (l *Load) Consumer(ctx context.Context, s runtime.ConsumerSpec) (runtime.Member, error) {
 	set := l.settings(s.Env, s.Consumer.Name, s.Member, s.Login)
 	if err := set.apply(kafkaconf.Consumer, s.Consumer.Config); err != nil {
 		return nil, fmt.Errorf("consumer %s: %w", s.Consumer.Name, err)
+	}
+	if s.Consumer.Observes != "" {
+		set.local, set.reaches = netip.Addr{}, nil // the control side
+		o, err := newObserver(ctx, set, s)
+		if err != nil {
+			return nil, fmt.Errorf("observer %s: %w", s.Consumer.Name, err)
+		}
+		return o, nil
 	}
 	c, err := newConsumer(ctx, set, s)
 	if err != nil {

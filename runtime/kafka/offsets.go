@@ -150,3 +150,29 @@ func (o *offsets) attempt(sess sarama.ConsumerGroupSession, marks map[record.Top
 	}
 	return worst
 }
+
+// committed asks once for the positions of the whole group.
+func (o *offsets) committed() (map[record.TopicPartition]int64, error) {
+	b, err := o.client.Coordinator(o.group)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := b.FetchOffset(&sarama.OffsetFetchRequest{Version: 7, ConsumerGroup: o.group})
+	if err != nil {
+		_ = b.Close() // Coordinator then looks for it again
+		return nil, err
+	}
+	if resp.Err != sarama.ErrNoError {
+		return nil, resp.Err
+	}
+	out := map[record.TopicPartition]int64{}
+	for topic, parts := range resp.Blocks {
+		for p, block := range parts {
+			if block.Err != sarama.ErrNoError {
+				return nil, block.Err
+			}
+			out[record.TopicPartition{Topic: topic, Partition: p}] = block.Offset
+		}
+	}
+	return out, nil
+}

@@ -7,6 +7,8 @@ package kafka
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,7 +17,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"starfall/runtime"
 )
 
 // How long an inspection waits, in wall time. A frozen node accepts connections
@@ -44,7 +49,8 @@ var errUnasked = errors.New("the node does not answer this kind of request")
 // sarama's Broker is not used here: it cannot ask DescribeQuorum, and costs three
 // goroutines and a metrics registry for each connection and request.
 type peer struct {
-	addr string
+	addr  string
+	login runtime.Login // zero: it says nothing
 
 	mu     sync.Mutex
 	busy   bool // an answer is owed
@@ -106,7 +112,7 @@ func (p *peer) close() {
 	}
 }
 
-// dial connects and learns which versions the node speaks.
+// dial connects, learns which versions the node speaks, and logs in.
 func (p *peer) dial(ctx context.Context) error {
 	d := net.Dialer{Timeout: peerDial}
 	conn, err := d.DialContext(ctx, "tcp", p.addr)
@@ -134,7 +140,70 @@ func (p *peer) dial(ctx context.Context) error {
 	for _, k := range known.ApiKeys {
 		p.versions[k.ApiKey] = [2]int16{k.MinVersion, k.MaxVersion}
 	}
+	if p.login.Mechanism == "" {
+		return nil
+	}
+	if err := p.logIn(); err != nil {
+		p.mu.Lock()
+		p.conn.Close() // no question may follow on it
+		p.conn = nil
+		p.mu.Unlock()
+		return fmt.Errorf("login of %s: %w", p.login.User, err)
+	}
 	return nil
+}
+
+// logIn says who asks (KIP-43 and KIP-152): the mechanism first, then its tokens.
+func (p *peer) logIn() error {
+	hand := kmsg.NewPtrSASLHandshakeRequest()
+	hand.Version, hand.Mechanism = 1, p.login.Mechanism
+	resp, err := p.exchange(hand)
+	if err != nil {
+		return err
+	}
+	if code := resp[0].(*kmsg.SASLHandshakeResponse).ErrorCode; code != 0 {
+		return sarama.KError(code)
+	}
+	token := func(b []byte) ([]byte, error) {
+		req := kmsg.NewPtrSASLAuthenticateRequest()
+		req.Version, req.SASLAuthBytes = 2, b
+		resp, err := p.exchange(req)
+		if err != nil {
+			return nil, err
+		}
+		r := resp[0].(*kmsg.SASLAuthenticateResponse)
+		if r.ErrorCode != 0 {
+			return nil, told(sarama.KError(r.ErrorCode), r.ErrorMessage)
+		}
+		return r.SASLAuthBytes, nil
+	}
+	x := &scram{}
+	switch p.login.Mechanism {
+	case sarama.SASLTypePlaintext:
+		_, err := token([]byte("\x00" + p.login.User + "\x00" + p.login.Password))
+		return err
+	case sarama.SASLTypeSCRAMSHA256:
+		x.hash = sha256.New
+	case sarama.SASLTypeSCRAMSHA512:
+		x.hash = sha512.New
+	default:
+		return fmt.Errorf("for parameter mechanism: got %q, want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", p.login.Mechanism)
+	}
+	if err := x.Begin(p.login.User, p.login.Password, ""); err != nil {
+		return err
+	}
+	challenge := ""
+	for {
+		answer, err := x.Step(challenge)
+		if err != nil || x.Done() {
+			return err
+		}
+		b, err := token([]byte(answer))
+		if err != nil {
+			return err
+		}
+		challenge = string(b)
+	}
 }
 
 // ask sends requests in one go and reads the answers, which come in the same

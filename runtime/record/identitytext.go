@@ -67,6 +67,14 @@ func TextValue(textID string, size int) string {
 	return string(out)
 }
 
+// EncodeSigned is Encode where key is empty, and appends a TextValue elsewhere.
+func EncodeSigned(dst []byte, id Identity, size int, key []byte) []byte {
+	if len(key) == 0 {
+		return Encode(dst, id, size)
+	}
+	return append(dst, TextValue(TextID(id, key), size)...)
+}
+
 // TextIDOf gives the TextID in a value that TextValue made; false for any other.
 func TextIDOf(value string) (string, bool) {
 	end := len(textPrefix) + textEncoding.EncodedLen(IdentitySize+macSize)

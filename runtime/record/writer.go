@@ -242,8 +242,14 @@ func (w *Writer) take() part {
 	for _, s := range w.producers {
 		p.producers = s.cut(p.producers)
 	}
-	for _, s := range w.consumers {
-		p.consumers = s.cut(p.consumers)
+	// What is in a copy shows in what its observer read: that stands before the
+	// deliveries that are compared with it.
+	for _, observers := range []bool{true, false} {
+		for i, s := range w.consumers {
+			if (w.plan.Consumers[i].Observes != "") == observers {
+				p.consumers = s.cut(p.consumers)
+			}
+		}
 	}
 	p.audit = w.audit.cut(p.audit)
 	w.mu.Lock()
@@ -416,6 +422,9 @@ func (w *Writer) Follow() *Follower {
 	w.followers = append(w.followers, f)
 	return f
 }
+
+// Reason is the text of Span.Reason in a stream, once Next has read it.
+func (f *Follower) Reason(s Stream, n uint32) string { return f.dec.Reason(s, n) }
 
 // Next calls fn with all blocks up to now. It is not safe for use by several
 // goroutines.
