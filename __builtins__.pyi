@@ -803,7 +803,7 @@ def stop(node: _Node | _Nodes | Sequence[_Node], *, restart_after: _Length | Non
     """Shuts the process down in order, as SIGTERM does. Undone by start or restart_after."""
 def throttle(a: _Place | Sequence[_Place], b: _Place | Sequence[_Place], bandwidth: str | float, *, heal_after: _Length | None = None) -> _Action:
     """Limits the bandwidth of the path between two places. Undone by heal or heal_after."""
-def tool(name: str, *args: str | float, on: _Cluster | None = None) -> _Action:
+def tool(name: str, *args: str | float | _Topic | _Consumer, on: _Cluster | None = None) -> _Action:
     """Runs one of Kafka's own tools inside the cluster, on the Docker engine. Its output is kept in the run; its exit code is a result that exit_code claims something of."""
 def topic(cluster: _Cluster, *, partitions: int = 1, replicas: int = 1, min_insync: int = 1, config: Mapping[str, _Setting] | None = None, placement: Mapping[int, Sequence[int]] | None = None, name: str | None = None) -> _Topic:
     """Declares a topic, made before load starts."""

@@ -21,6 +21,9 @@ const everyGroup = "*"
 
 func runUser(c *call) starlark.Value {
 	t := c.newThing(plan.RefUser)
+	if s := c.str("password"); c.has("password") && (s == "" || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })) {
+		c.wrong(c.param("password"), c.raw("password"), "got "+quote(s)+", want ASCII characters, one at least", "")
+	}
 	u := plan.User{Pos: c.at.pos, Name: t.id, Cluster: c.thing("cluster").id, Password: c.str("password")}
 	right := func(operation, resource, name string) {
 		acl := plan.ACL{Operation: operation, Resource: resource, Name: name, Host: "*"}
@@ -297,7 +300,7 @@ func (e *Env) onlyCluster(names map[string]string) {
 	}
 }
 
-// toArg reads an argument of a tool.
+// toArg reads an argument of a tool: a topic is its name, a consumer its group.
 func (c *call) toArg(p *Param, a argument) (any, bool) {
 	switch v := a.value.(type) {
 	case starlark.String:
@@ -307,8 +310,11 @@ func (c *call) toArg(p *Param, a argument) (any, bool) {
 	case starlark.Float:
 		return trimNumber(float64(v)), true
 	case *thing:
-		if v.kind == plan.RefTopic {
+		switch v.kind {
+		case plan.RefTopic:
 			return v.id, true
+		case plan.RefConsumer:
+			return v.group, true
 		}
 	}
 	return c.mismatch(p, a)

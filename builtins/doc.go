@@ -71,7 +71,7 @@ func Doc(word string) (text string, ok bool) {
 	if len(found) > 0 {
 		return strings.Join(found, "\n"), true
 	}
-	names := docNames(table)
+	names := DocNames()
 	text = "there is no word " + word
 	if near, ok := spell.Nearest(word, names); ok {
 		text += "; did you mean " + near + "?"
@@ -79,10 +79,10 @@ func Doc(word string) (text string, ok bool) {
 	return text, false
 }
 
-// docNames gives everything that Doc knows, sorted.
-func docNames(table []Word) []string {
+// DocNames gives everything that Doc knows by name, sorted.
+func DocNames() []string {
 	var names []string
-	for _, w := range table {
+	for _, w := range Table() {
 		names = append(names, w.Name, w.Qualified())
 	}
 	for _, s := range kafkaconf.Scopes() {

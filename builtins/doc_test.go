@@ -85,6 +85,7 @@ func TestDoc(t *testing.T) {
 		{"tool", true, []string{"tool(name, *args, on = None)", "The tools are", "kafka-consumer-groups"}},
 		{"kafka-preferred-replica-election", true, []string{"one of Kafka's tools", "since Kafka 3.0", "kafka-leader-election"}},
 		{"mirror.identical", true, []string{"mirror.identical(aspect)", "\"records\"", "Bounds: equals."}},
+		{"kafka-topic", false, []string{"did you mean kafka-topics?"}},
 		{"kil", false, []string{"did you mean kill?"}},
 		{"qqqqqq", false, []string{"there is no word qqqqqq"}},
 	} {

@@ -250,7 +250,7 @@ func pyType(t Type, of *plan.Measure) string {
 		return "Sequence[_Site]"
 	case TypeTopics:
 		return "_Topic | Sequence[_Topic]"
-	case TypeClient:
+	case TypeClient, TypeClients:
 		return "_Producer | _Consumer"
 	case TypeNodes:
 		return "_Node | _Nodes | Sequence[_Node]"
@@ -271,7 +271,7 @@ func pyType(t Type, of *plan.Measure) string {
 	case TypeResource:
 		return "_Topic | _Consumer | _Cluster | str"
 	case TypeArg:
-		return "str | float"
+		return "str | float | _Topic | _Consumer"
 	case TypeMeasure:
 		if of != nil {
 			return measureClass(*of)

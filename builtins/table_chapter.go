@@ -51,7 +51,7 @@ func mirrorWords() []Word {
 }
 
 func mirrorVerbs() []Word {
-	clients := Param{Name: "clients", Type: TypeClient, Star: true, Required: true, Help: "producers and consumers"}
+	clients := Param{Name: "clients", Type: TypeClients, Star: true, Required: true, Help: "producers and consumers"}
 	return []Word{
 		{
 			Name: "fail_over", Kind: Function, Family: Verbs, Position: 1, Returns: TypeAction, run: runFailOver,
@@ -139,11 +139,11 @@ func adminVerbs() []Word {
 			Name: "tool", Kind: Function, Family: Verbs, Position: 2, Returns: TypeAction, run: runTool,
 			Params: []Param{
 				{Name: "name", Type: TypeString, Required: true, Help: "its usual name, such as kafka-topics; starfall doc tool lists them"},
-				{Name: "args", Type: TypeArg, Star: true, Help: "its arguments; where they name no server, the cluster's is put in"},
+				{Name: "args", Type: TypeArg, Star: true, Help: "its arguments; a topic stands for its name and a consumer for its group. Where they name no server, the cluster's is put in"},
 				{Name: "on", Type: TypeCluster, Help: "the cluster; None: the only one that there is"},
 			},
 			Help:    "Runs one of Kafka's own tools inside the cluster, on the Docker engine. Its output is kept in the run; its exit code is a result that exit_code claims something of.",
-			Example: `at("30s", tool("kafka-topics", "--describe", on = kafka))`,
+			Example: `groups = at("30s", tool("kafka-consumer-groups", "--describe", "--group", billing, on = kafka))`,
 		},
 	}
 }

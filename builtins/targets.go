@@ -11,7 +11,7 @@ import (
 
 func (c *call) toThing(p *Param, a argument) (any, bool) {
 	if t, ok := a.value.(*thing); ok {
-		if string(p.Type) == t.typ || p.Type == TypeClient && (t.kind == plan.RefProducer || t.kind == plan.RefConsumer) {
+		if string(p.Type) == t.typ || (p.Type == TypeClient || p.Type == TypeClients) && (t.kind == plan.RefProducer || t.kind == plan.RefConsumer) {
 			return t, true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"starfall/builtins"
+	"starfall/internal/kafkatools"
 	"starfall/interp"
 )
 
@@ -68,5 +69,45 @@ func TestExamplesOfTheTable(t *testing.T) {
 	}
 	if n < 60 {
 		t.Fatalf("got %d examples, want most words to have one", n)
+	}
+}
+
+// TestWordsOfTools evaluates what the table of Kafka's tools says that a scenario
+// says instead.
+func TestWordsOfTools(t *testing.T) {
+	families := map[string]builtins.Family{}
+	for _, w := range builtins.Table() {
+		if w.On == "" {
+			families[w.Name] = w.Family
+		}
+	}
+	n := 0
+	for _, tool := range kafkatools.Table() {
+		if tool.Word == "" {
+			continue
+		}
+		n++
+		t.Run(tool.Name, func(t *testing.T) {
+			line := tool.Word
+			word, _, _ := strings.Cut(line, "(")
+			switch families[word] {
+			case builtins.Verbs:
+				if word == "reset_offsets" {
+					line = strings.Replace(line, "billing", "resting", 1) // which has been stopped
+				}
+				line = `at("60s", ` + line + `)`
+			case builtins.Things:
+				line = "example = " + line
+			case builtins.Claims:
+			default:
+				t.Fatalf("got the word %q, want a thing, a verb or a claim", word)
+			}
+			if err := loadText(t, stage+line+"\n", interp.Options{}); err != nil {
+				t.Errorf("%s:\n%v", line, err)
+			}
+		})
+	}
+	if n < 20 {
+		t.Fatalf("got %d words, want most tools to have one", n)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"starfall/interp/plan"
@@ -34,6 +35,7 @@ type reverter func(context.Context) (Proof, error)
 func (r *run) fire(ev *plan.Event, occurrence int, planned *time.Duration) {
 	now := time.Now()
 	r.fired(now, planned)
+	var writers sync.WaitGroup
 	start := func(actions []int) {
 		for range actions {
 			r.effects.begin(ev.Name)
@@ -43,10 +45,15 @@ func (r *run) fire(ev *plan.Event, occurrence int, planned *time.Duration) {
 			for _, i := range actions {
 				r.act(happening{
 					event: ev.Name, occurrence: occurrence, action: i, planned: planned,
-					what: ev.Actions[i].Source, verb: ev.Actions[i].Verb,
+					what: ev.Actions[i].Source, verb: ev.Actions[i].Verb, writers: &writers,
 				}, ev.Actions[i], now)
 			}
 		})
+	}
+	for i := range ev.Actions {
+		if ev.Actions[i].Verb == plan.FailBack {
+			writers.Add(1)
+		}
 	}
 	var ordered []int
 	for i := range ev.Actions {
@@ -192,7 +199,7 @@ func (r *run) prepare(ctx context.Context, e *effect) (func(context.Context) (Pr
 
 	case plan.FailOver, plan.FailBack:
 		e.targets = refNames(a.Targets)
-		return func(ctx context.Context) (Proof, error) { return r.redirect(ctx, a) }, nil
+		return func(ctx context.Context) (Proof, error) { return r.redirect(ctx, e) }, nil
 
 	case plan.Reroute:
 		e.targets = refNames(a.Targets)
@@ -346,12 +353,15 @@ func (r *run) noteDeleted(e *effect, cluster string, a plan.Action, proof Proof,
 	}
 }
 
-// redirect is fail_over and fail_back: all clients at once.
-func (r *run) redirect(ctx context.Context, a plan.Action) (Proof, error) {
+// redirect is fail_over and fail_back: all clients at once, but that consumers
+// which go back with producers wait until these no longer write where they were,
+// and so find what they have to finish.
+func (r *run) redirect(ctx context.Context, e *effect) (Proof, error) {
+	a := e.act
 	proofs, errs := make([]Proof, len(a.Targets)), make([]error, len(a.Targets))
-	var fs []func(context.Context) error
+	var early, late []func(context.Context) error
 	for i, t := range a.Targets {
-		fs = append(fs, func(context.Context) error {
+		f := func(context.Context) error {
 			switch {
 			case a.Verb == plan.FailBack:
 				proofs[i], errs[i] = r.load.failBack(ctx, t.Name)
@@ -361,9 +371,22 @@ func (r *run) redirect(ctx context.Context, a plan.Action) (Proof, error) {
 				proofs[i], errs[i] = r.load.failOver(ctx, t.Name, a.To.Name)
 			}
 			return nil
-		})
+		}
+		if a.Verb == plan.FailBack && t.Kind == plan.RefConsumer {
+			late = append(late, f)
+		} else {
+			early = append(early, f)
+		}
 	}
-	err := together(ctx, fs)
+	err := together(ctx, early)
+	if a.Verb == plan.FailBack {
+		e.writers.Done()
+		if len(late) > 0 {
+			// What does not end in time holds up nobody.
+			_ = waitFor(ctx, e.writers)
+			err = errors.Join(err, together(ctx, late))
+		}
+	}
 	return combine(proofs, true), errors.Join(append(errs, err)...)
 }
 

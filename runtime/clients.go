@@ -107,8 +107,9 @@ type Destination struct {
 	Login     Login
 	Topics    []plan.Topic // a producer's one, or all that a consumer reads
 	// Finish lets a consumer first read what stands in its present topics, as
-	// far as they went when Redirect was called, and commit it. What it cannot
-	// read before ctx ends it leaves.
+	// far as they went when Redirect was called, and commit it, together with its
+	// group. What it cannot read in three quarters of the time that ctx leaves, it
+	// leaves; the rest of the time is for becoming ready elsewhere.
 	Finish bool
 }
 

@@ -36,9 +36,11 @@ type fake struct {
 	stuck     bool                     // consumers deliver nothing
 	noLeader  bool                     // no partition has a leader
 	redirect  error                    // when set, what Redirect answers
-	power     func(*fakeWorld) World   // when set, the world with other powers
-	mirrored  time.Duration            // how long a mirror takes to copy a record; 0: 100 ms
-	grantErr  error
+	// redirectDelay is until a member is ready elsewhere.
+	redirectDelay time.Duration
+	power         func(*fakeWorld) World // when set, the world with other powers
+	mirrored      time.Duration          // how long a mirror takes to copy a record; 0: 100 ms
+	grantErr      error
 
 	mu      sync.Mutex
 	p       *plan.Plan
@@ -58,7 +60,8 @@ type fake struct {
 	members []string        // consumer specs as "name-n at topics, as user"
 	copies  map[string]bool // mirrored topics that are there
 	deleted map[string]bool
-	asked   []string // groups described, as "cluster group"
+	seqs    map[string]uint64 // by client-member: the next
+	asked   []string          // groups described, as "cluster group"
 	reset   []Place
 }
 
@@ -78,7 +81,7 @@ func newFake() *fake {
 		delay: make(map[Signal]time.Duration), unproved: make(map[Signal]bool),
 		state: make(map[NodeKey]string), logs: make(map[string]int64),
 		acks: make(map[string][]record.Identity), running: make(map[string]*fakeMember),
-		copies: make(map[string]bool), deleted: make(map[string]bool),
+		copies: make(map[string]bool), deleted: make(map[string]bool), seqs: make(map[string]uint64),
 	}
 }
 
@@ -283,7 +286,7 @@ func (l fakeLoad) Producer(ctx context.Context, s ProducerSpec) (Producer, error
 	m := &fakeMember{f: l.fake, name: fmt.Sprintf("%s-%d", s.Producer.Name, s.Member), producer: &s, quit: make(chan struct{}), ended: make(chan struct{})}
 	l.mu.Lock()
 	l.specs = append(l.specs, s)
-	m.topics = []plan.Topic{s.Topic}
+	m.topics, m.seq = []plan.Topic{s.Topic}, l.seqs[m.name]
 	l.running[m.name] = m
 	l.mu.Unlock()
 	return m, nil
@@ -343,7 +346,7 @@ func (m *fakeMember) pause(d time.Duration) bool {
 func (m *fakeMember) produce(at time.Duration) {
 	defer close(m.ended)
 	log := m.producer.Log
-	log.Due(0, at, 10, m.producer.Topic.Partitions)
+	log.Due(m.seq, at, 10, m.producer.Topic.Partitions)
 	if !m.pause(at - m.producer.Clock.Now()) {
 		return
 	}
@@ -360,6 +363,9 @@ func (m *fakeMember) produce(at time.Duration) {
 		log.Accepted(m.seq, 1, now)
 		log.Acked(m.seq, 0, offset, now)
 		m.seq++
+		m.f.mu.Lock()
+		m.f.seqs[m.name] = m.seq // a restarted member goes on counting
+		m.f.mu.Unlock()
 		if !m.pause(100 * time.Millisecond) {
 			log.End(m.seq, m.producer.Clock.Now())
 			return
@@ -409,6 +415,9 @@ func (m *fakeMember) Redirect(ctx context.Context, to Destination) error {
 	m.f.call("redirect %s to %s: %v as %q, finish %v", m.name, to.Bootstrap[0], topics, to.Login.User, to.Finish)
 	if m.f.redirect != nil {
 		return m.f.redirect
+	}
+	if !sleep(ctx, m.f.redirectDelay) {
+		return context.Cause(ctx)
 	}
 	m.f.mu.Lock()
 	defer m.f.mu.Unlock()

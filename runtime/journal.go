@@ -5,7 +5,6 @@ package runtime
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -181,9 +180,7 @@ func line(e record.Event) string {
 		return "engine error: " + e.Error
 	case record.KindDenied:
 		return e.What + ": " + e.Error
-	case record.KindTool:
-		return fmt.Sprintf("%s: exit code %d", e.What, e.Exit)
-	case record.KindElection, record.KindComplete, record.KindSent, record.KindDeleted:
+	case record.KindElection, record.KindComplete, record.KindSent, record.KindDeleted, record.KindTool:
 		return ""
 	}
 	return e.What
@@ -197,6 +194,8 @@ type happening struct {
 	planned    *time.Duration
 	what       string
 	verb       plan.Verb
+	// writers are the actions of the same firing that still bring producers back.
+	writers *sync.WaitGroup
 }
 
 func (h happening) entry(k record.Kind) record.Event {

@@ -232,6 +232,7 @@ func TestFailOver(t *testing.T) {
 		want   []string // the timeline
 		calls  []string // that must have been made, in any order
 		errs   []string // of what is unproved
+		order  []string // calls that must have been made in this order
 	}{
 		{
 			name:   "both, there and back",
@@ -267,6 +268,19 @@ func TestFailOver(t *testing.T) {
 				"5s fired c → billing", "5s unproved c → billing",
 			},
 			errs: []string{"shop: it is at kafka already", "billing: it is at west already"},
+		},
+		{
+			name:   "consumers that go back with producers do so after them, of several actions too",
+			set:    func(f *fake) { f.redirectDelay = time.Second },
+			events: []plan.Event{event("a", at(3), failOver("shop", "billing")), event("b", at(9), failBack("billing"), failBack("shop"))},
+			want: []string{
+				"3s fired a → shop,billing", "4s effect a → shop,billing", "4s complete a", "9s fired b → shop", "9s fired b → billing",
+				"10s effect b → shop", "10s complete b", "11s effect b → billing", "11s complete b",
+			},
+			order: []string{
+				`redirect shop-1 to kafka.shopdefault.1:9092: [orders] as "", finish false`,
+				`redirect billing-1 to kafka.billingdefault.1:9092: [orders] as "", finish true`,
+			},
 		},
 		{
 			name:   "a mirror that lacks the topic",
@@ -317,6 +331,9 @@ func TestFailOver(t *testing.T) {
 					if !slices.Contains(f.called(), c) {
 						t.Errorf("got calls\n%s\nwant %s among them", strings.Join(f.called(), "\n"), c)
 					}
+				}
+				if tt.order != nil && !inOrder(f.called(), tt.order) {
+					t.Errorf("got calls\n%s\nwant in this order %q", strings.Join(f.called(), "\n"), tt.order)
 				}
 				var errs []string
 				for _, e := range out.rec.Events {

@@ -64,7 +64,7 @@ func (r *run) grant(ctx context.Context) error {
 			given[i] = aclText(right)
 		}
 		r.journal.note(cmp.Or(proof.At, time.Now()), record.Event{
-			Kind: record.KindCluster, Cluster: u.Cluster, Proof: proof.Text,
+			Kind: record.KindCluster, Cluster: u.Cluster,
 			What: fmt.Sprintf("%s may %s", u.Name, strings.Join(given, ", ")),
 		})
 	}

@@ -373,7 +373,7 @@ func docCommand(e *env) *cobra.Command {
 			}
 			text, ok := builtins.Doc(args[0])
 			if !ok {
-				return meant(usage("starfall doc: there is no word %q", args[0]), args[0], words()).hint("all words: starfall doc")
+				return meant(usage("starfall doc: there is no word %q", args[0]), args[0], builtins.DocNames()).hint("all words: starfall doc")
 			}
 			_, err := fmt.Fprintln(e.stdout, strings.TrimRight(text, "\n"))
 			return err

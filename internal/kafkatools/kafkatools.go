@@ -25,7 +25,7 @@ type Tool struct {
 
 	Gone    string // the release that took it away: "3.0"; "" while Kafka 3.9 or 4 has it
 	Instead string // what does its job today; with Gone always said
-	Endless bool   // it goes on until it is ended
+	Endless bool   // it goes on until it is ended, or until what its arguments say
 
 	Word     string // how a scenario says the same, on both engines; "" where nothing does
 	Scenario string // the id in the library of a scenario that shows it; "" where none does
@@ -53,11 +53,11 @@ func Lookup(name string) (Tool, bool) {
 // Table gives all tools, sorted by name.
 func Table() []Tool { return tools() }
 
-// Names gives the usual names of all tools that still run, sorted.
+// Names gives the usual names of all tools that run on Kafka 3.9 or 4, sorted.
 func Names() []string {
 	var names []string
 	for _, t := range tools() {
-		if t.Gone == "" && !t.Script {
+		if !t.Script && (t.Class3 != "" || t.Class4 != "") {
 			names = append(names, t.Name)
 		}
 	}
@@ -143,7 +143,7 @@ func (t *Tool) Doc() string {
 	}
 	line("instead", t.Instead)
 	if t.Endless {
-		line("ends", "only when it is ended")
+		line("ends", "only when it is ended, or told how much")
 	}
 	line("here", t.Word)
 	line("shown by", t.Scenario)
@@ -181,7 +181,7 @@ Each of Kafka's command line tools by its usual name, with the word of a scenari
 		}
 		purpose := t.Purpose
 		if t.Endless {
-			purpose += "; ends only when it is ended"
+			purpose += "; goes on until it is ended, or told how much"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", t.Name, purpose, class, code(t.Word), code(t.Scenario))
 	}

@@ -16,7 +16,7 @@ func tools() []Tool {
 		{
 			Name: "kafka-acls", Purpose: "lists, adds and removes access rights",
 			Class3: "kafka.admin.AclCommand", Class4: t + "AclCommand",
-			Word: `allow(alice, "Read", orders)`,
+			Word: `allow(writer, "Read", events)`,
 		},
 		{
 			Name: "kafka-broker-api-versions", Purpose: "shows which requests each broker understands",
@@ -137,17 +137,17 @@ func tools() []Tool {
 			Gone: "2.0", Instead: "kafka-console-consumer piped into kafka-console-producer", Word: "replay(orders, to = copies)",
 		},
 		{
-			Name: "kafka-replica-verification", Purpose: "compares the replicas of partitions, byte by byte", Endless: true,
+			Name: "kafka-replica-verification", Purpose: "compares the batches that the replicas of partitions hold", Endless: true,
 			Class3: t + "ReplicaVerificationTool", Class4: t + "ReplicaVerificationTool",
 			Word: "report(kafka.under_replicated)",
 		},
 		{
 			Name: "kafka-run-class", Purpose: "starts a Java class with Kafka's class path, as the other scripts do",
-			Script: true, Word: `tool("kafka-topics", "--describe")`,
+			Script: true, Word: `tool("kafka-topics", "--describe", on = kafka)`,
 		},
 		{
 			Name: "kafka-server-start", Purpose: "starts a broker",
-			Class3: "kafka.Kafka", Class4: "kafka.Kafka", Script: true, Word: "start(kafka.broker(1))",
+			Class3: "kafka.Kafka", Class4: "kafka.Kafka", Script: true, Word: "start(outage)",
 		},
 		{
 			Name: "kafka-server-stop", Purpose: "shuts the brokers on this machine down in order",
@@ -189,7 +189,7 @@ func tools() []Tool {
 			Word: `consumer(orders, group = "billing")`,
 		},
 		{
-			Name: "kafka-verifiable-producer", Purpose: "sends numbered records and prints each acknowledgement as JSON, for tests",
+			Name: "kafka-verifiable-producer", Purpose: "sends numbered records and prints each acknowledgement as JSON, for tests", Endless: true,
 			Class3: t + "VerifiableProducer", Class4: t + "VerifiableProducer",
 			Word: "producer(orders, rate = 1000)",
 		},

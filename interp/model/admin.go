@@ -50,6 +50,21 @@ func (c *checker) resetOffsets(a *plan.Action, now plan.Duration) {
 	}
 }
 
+// checkStopped reports a reset of unknown time of a group that nothing ever stops.
+func (c *checker) checkStopped(a *plan.Action) {
+	if !c.checkReset(a) {
+		return
+	}
+	for _, r := range a.Targets {
+		s := c.consumers[r.Name]
+		stops := func(a *plan.Action) bool { return a.Verb == plan.Crash || a.Verb == plan.Scale && a.Members == 0 }
+		if !c.ever(s, stops) {
+			c.actErr(a, "stop it before: scale("+s.name+", members = 0)", "nothing ever stops %s, and Kafka moves only a group without members", s.name)
+			return
+		}
+	}
+}
+
 // checkReset reports whether positions of partitions can be meant.
 func (c *checker) checkReset(a *plan.Action) bool {
 	for _, r := range a.Targets {
@@ -160,7 +175,7 @@ func (c *checker) checkTool(a *plan.Action) {
 		})
 		if t.Endless && !limited {
 			hint := ""
-			if strings.HasPrefix(a.Tool, "kafka-console-") || a.Tool == "kafka-verifiable-consumer" {
+			if strings.HasPrefix(a.Tool, "kafka-console-") || strings.HasPrefix(a.Tool, "kafka-verifiable-") {
 				hint = `say how much: "--max-messages", 10`
 			}
 			c.actWarn(a, hint, "%s goes on until it is ended, which the engine does after a while", a.Tool)

@@ -164,6 +164,30 @@ func TestFailOver(t *testing.T) {
 				b.when("away", term(on(plan.RefProducer, "shop", "rate"), bound(plan.NeverBelow, 100)), clientsTo("copy", "shop"))
 				b.at("home", "40s", clientsTo("", "shop"))
 			}},
+		{"to a cluster that is down",
+			func(b *builder) {
+				west(b)
+				b.at("down", "20s", act(plan.Kill, ref(plan.RefBrokers, "west")))
+				b.at("away", "30s", clientsTo("copy", "shop"))
+			},
+			[]string{"away/fail_over: error: fail_over: every broker of west is down at 30s, so shop cannot go there"},
+			func(b *builder) {
+				west(b)
+				b.at("down", "20s", undone(act(plan.Kill, ref(plan.RefBrokers, "west")), "5s"))
+				b.at("away", "30s", clientsTo("copy", "shop"))
+			}},
+		{"back to a cluster that is down",
+			func(b *builder) {
+				west(b)
+				b.at("away", "20s", clientsTo("copy", "shop"))
+				b.at("down", "30s", act(plan.PowerOff, broker(1), broker(2), broker(3)))
+				b.at("home", "40s", clientsTo("", "shop"))
+			},
+			[]string{
+				"down/power_off: warning: power_off: 3 of 3 voters of kafka are down at 30s, and the quorum goes with them: nothing is elected, fenced or taken out of the in-sync set",
+				"home/fail_back: error: fail_back: every broker of kafka is down at 40s, so shop cannot go there",
+			},
+			nothing},
 		{"a client that is away does not talk to its own cluster",
 			func(b *builder) {
 				west(b)
@@ -441,7 +465,11 @@ func TestAdmin(t *testing.T) {
 		{"a group that perhaps runs",
 			func(b *builder) { b.when("w", rate, reset(plan.OffsetsGiven, map[int]int64{6: 0})) },
 			[]string{"w/reset_offsets: error: reset_offsets: got partition 6 of orders, want 0 to 5 at this time"},
-			func(b *builder) { b.when("w", rate, reset(plan.OffsetsGiven, map[int]int64{5: 0})) }},
+			func(b *builder) { stop(b); b.when("w", rate, reset(plan.OffsetsGiven, map[int]int64{5: 0})) }},
+		{"a group that always runs",
+			func(b *builder) { b.when("w", rate, reset(plan.OffsetsLatest, nil)) },
+			[]string{"w/reset_offsets: error: reset_offsets: nothing ever stops billing, and Kafka moves only a group without members"},
+			func(b *builder) { stop(b); b.when("w", rate, reset(plan.OffsetsLatest, nil)) }},
 		{"no such consumer",
 			func(b *builder) {
 				a := reset(plan.OffsetsLatest, nil)

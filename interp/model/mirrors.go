@@ -141,9 +141,21 @@ func (c *checker) failOver(a *plan.Action, now plan.Duration) {
 			c.actErr(a, "", "%s is at %s already at %s, since %s", s.name, m.m.To, now, s.abroadSince)
 			return
 		}
+		if !c.reachable(a, s, m.to, now) {
+			return
+		}
 		s.disturbed = true
 		s.abroad, s.abroadSince = m, now
 	}
+}
+
+// reachable reports whether a cluster that clients are sent to has a broker.
+func (c *checker) reachable(a *plan.Action, s *clientState, to *clusterState, now plan.Duration) bool {
+	if up(to.brokers) > 0 {
+		return true
+	}
+	c.actErr(a, "", "every broker of %s is down at %s, so %s cannot go there", to.c.Name, now, s.name)
+	return false
 }
 
 func (c *checker) failBack(a *plan.Action, now plan.Duration) {
@@ -154,6 +166,9 @@ func (c *checker) failBack(a *plan.Action, now plan.Duration) {
 		}
 		if s.abroad == nil && !s.abroadMay {
 			c.actErr(a, "fail_over comes before it", "%s is at its own cluster, %s, at %s", s.name, s.home(), now)
+			return
+		}
+		if len(s.topics) > 0 && s.topics[0].cluster != nil && !c.reachable(a, s, s.topics[0].cluster, now) {
 			return
 		}
 		s.disturbed = true
@@ -173,10 +188,15 @@ func (c *checker) checkFailedOver(a *plan.Action) {
 }
 
 func (c *checker) everAbroad(s *clientState) bool {
+	return c.ever(s, func(a *plan.Action) bool { return a.Verb == plan.FailOver })
+}
+
+// ever reports whether some event does something of a kind to a client.
+func (c *checker) ever(s *clientState, kind func(*plan.Action) bool) bool {
 	for _, ev := range c.order {
 		for i := range ev.e.Actions {
 			a := &ev.e.Actions[i]
-			if a.Verb == plan.FailOver && slices.ContainsFunc(a.Targets, func(r plan.Ref) bool { return r.Name == s.name }) {
+			if kind(a) && slices.ContainsFunc(a.Targets, func(r plan.Ref) bool { return r.Name == s.name }) {
 				return true
 			}
 		}

@@ -33,7 +33,7 @@ func (c *checker) resolve(a *plan.Action, r plan.Ref) (from []*node, count int, 
 		return c.resolveReplica(a, r)
 	case plan.RefCoord:
 		s := c.consumers[r.Name]
-		if s == nil || s.cluster() == nil {
+		if s == nil || s.cluster() == nil || s.abroadMay {
 			return nil, 0, false
 		}
 		return s.cluster().brokers, min(1, len(s.cluster().brokers)), true

@@ -157,7 +157,7 @@ func (c *checker) checkTimeless(a *plan.Action) {
 		c.checkReplay(a)
 		return
 	case a.Verb == plan.ResetOffsets:
-		c.checkReset(a)
+		c.checkStopped(a)
 		return
 	case a.Verb == plan.DeleteRecords:
 		if t := c.topics[a.Targets[0].Name]; t != nil {

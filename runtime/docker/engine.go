@@ -17,6 +17,7 @@ import (
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/agent/network"
+	"starfall/runtime/agent/relay"
 )
 
 // Name is how flags and tables call the engine.
@@ -131,7 +132,7 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 	w := &world{
 		e: e, h: h, p: p, o: o, run: hex.EncodeToString(id[:]),
 		containers: map[string]string{}, servers: map[runtime.NodeKey]*server{},
-		sites: map[string]*box{}, members: map[runtime.Place]netip.Addr{}, usage: map[runtime.NodeKey]*usage{},
+		sites: map[string]*box{}, stands: map[string]*box{}, relays: map[string]*relay.Relay{}, via: map[string]string{}, tools: map[string]*box{}, members: map[runtime.Place]netip.Addr{}, usage: map[runtime.NodeKey]*usage{},
 		broken: make(chan struct{}),
 	}
 	w.life, w.end = context.WithCancel(context.Background())
@@ -165,6 +166,7 @@ func (w *world) bringUp(ctx context.Context) error {
 		}
 		images[c.Name] = info
 	}
+	w.images = images
 	find := w.e.Program
 	if find == nil {
 		find = Program
@@ -251,6 +253,7 @@ func (w *world) bringUp(ctx context.Context) error {
 			return w.tellNames(ctx, b)
 		})
 	}
+	w.launchStands(ctx, &ready, images)
 	if err := ready.Wait(); err != nil {
 		return err
 	}
@@ -259,6 +262,9 @@ func (w *world) bringUp(ctx context.Context) error {
 		up.Go(ctx, func(ctx context.Context) error { return w.awaitUp(ctx, c.Name) })
 	}
 	if err := up.Wait(); err != nil {
+		return err
+	}
+	if err := w.startRelays(ctx); err != nil {
 		return err
 	}
 	w.serveDoors()

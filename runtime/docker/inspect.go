@@ -18,6 +18,7 @@ import (
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/agent"
+	"starfall/runtime/agent/relay"
 	"starfall/runtime/agent/remote"
 	"starfall/runtime/record"
 )
@@ -33,6 +34,7 @@ func Services() map[string]agent.Service {
 	server := &remote.Server{}
 	return map[string]agent.Service{
 		serviceClients: func(ctx context.Context, stream net.Conn, _ json.RawMessage) error { return server.Serve(ctx, stream) },
+		serviceRelay:   relay.Serve,
 	}
 }
 
@@ -145,7 +147,7 @@ func (w *world) controllers(cluster string) ([]string, error) {
 
 // startInspection begins the session by which states are asked for.
 func (w *world) startInspection(ctx context.Context) (err error) {
-	w.inspection, err = remote.Start(ctx, w.session(w.control, runtime.Env{Run: w.p.Name, Log: func(string) {}}, nil))
+	w.inspection, err = remote.Start(ctx, w.session(w.control, runtime.Env{Run: w.p.Name, Log: func(string) {}, Operators: w.o.Operators}, nil))
 	return err
 }
 

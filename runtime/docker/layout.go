@@ -21,6 +21,7 @@ const (
 	portHost       = 9094 // listener HOST, of kept clusters: programs on the host
 	portBrokers    = 9095 // listener INTERNAL, of clusters with users: other brokers
 	portSites      = 9100 // listeners SITE1, SITE2 …: strangers, by site
+	portRelay      = 9200 // of a relay: one for each broker, in the plan's order
 	portZooKeeper  = 2181
 	portPeers      = 2888 // ZooKeeper: followers to the leader
 	portElection   = 3888 // ZooKeeper: votes
@@ -82,12 +83,12 @@ func zooKeeper(c *plan.Cluster) bool {
 }
 
 // clientSites are the sites in which clients of the plan stand, in the order of
-// the plan's sites.
+// the plan's sites. Observers of mirrors stand on the control side.
 func clientSites(p *plan.Plan) []string {
 	var out []string
 	for _, s := range p.Sites {
 		if slices.ContainsFunc(p.Producers, func(x plan.Producer) bool { return x.Site == s.Name }) ||
-			slices.ContainsFunc(p.Consumers, func(x plan.Consumer) bool { return x.Site == s.Name }) {
+			slices.ContainsFunc(p.Consumers, func(x plan.Consumer) bool { return x.Site == s.Name && x.Observes == "" }) {
 			out = append(out, s.Name)
 		}
 	}
@@ -99,7 +100,7 @@ func siteOf(p *plan.Plan, client string) (string, error) {
 	if x := p.Producer(client); x != nil {
 		return x.Site, nil
 	}
-	if x := p.Consumer(client); x != nil {
+	if x := p.Consumer(client); x != nil && x.Observes == "" {
 		return x.Site, nil
 	}
 	return "", fmt.Errorf("client %s: the plan has no such client", client)

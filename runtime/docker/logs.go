@@ -1,7 +1,7 @@
 package docker
 
-// This file defines what of the nodes gets into the run folder: each node's
-// configuration, what its Kafka made of it, and its log.
+// This file defines what of nodes and mirrors gets into the run folder: each
+// node's configuration, what its Kafka made of it, and its log; each mirror's log.
 
 import (
 	"context"
@@ -36,7 +36,7 @@ func (w *world) note(name string, text []byte) error {
 	return os.WriteFile(filepath.Join(w.o.Folder, name), text, 0o666)
 }
 
-// collect fetches the nodes' logs into the run folder.
+// collect fetches the logs of nodes and mirrors into the run folder.
 func (w *world) collect(ctx context.Context) {
 	if w.o.Folder == "" {
 		return
@@ -45,27 +45,42 @@ func (w *world) collect(ctx context.Context) {
 	for _, key := range w.order {
 		s := w.servers[key]
 		fetched.Go(func() {
-			var text []byte
-			for _, name := range []string{pathLog + ".1", pathLog} {
-				part, err := s.box.agent.Read(ctx, name, maxServerLog)
-				switch {
-				case errors.Is(err, fs.ErrNotExist):
-				case err != nil:
-					text = fmt.Appendf(text, "%s cannot be read: %v\n", name, err)
-				default:
-					text = append(text, part...)
-				}
-			}
-			if over := len(text) - maxServerLog; over > 0 {
-				text = text[over:]
-			}
-			w.note(s.label+".log", text)
-			if values := effective(string(text)); values != "" {
+			text := w.fetchLog(ctx, s.box, pathLog, s.label)
+			if values := effective(text); values != "" {
 				w.note(s.label+".effective", []byte(values))
 			}
 		})
 	}
+	for _, b := range w.mirrorBoxes() {
+		fetched.Go(func() { w.fetchLog(ctx, b, pathMirrorLog, b.name) })
+	}
 	fetched.Wait()
+}
+
+// fetchLog fetches a log from a container into the run folder. One that was
+// never begun is left out.
+func (w *world) fetchLog(ctx context.Context, b *box, path, name string) string {
+	var text []byte
+	found := false
+	for _, name := range []string{path + ".1", path} {
+		part, err := b.agent.Read(ctx, name, maxServerLog)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			text = fmt.Appendf(text, "%s cannot be read: %v\n", name, err)
+		default:
+			text = append(text, part...)
+		}
+		found = true
+	}
+	if over := len(text) - maxServerLog; over > 0 {
+		text = text[over:]
+	}
+	if found {
+		w.note(name+".log", text)
+	}
+	return string(text)
 }
 
 // effective gives what Kafka says its configuration is: the lines after

@@ -1,7 +1,7 @@
 package docker
 
 // This file defines how the state of the network is proved: by dials from
-// inside, from every end of a path that is a node or a client to every node.
+// inside, from every end of a path to every node and relay.
 //
 //	path                  a dial over it, or over its way back
 //	cut                   is silent
@@ -9,10 +9,12 @@ package docker
 //	whole, or changed     is answered: connected or refused
 //	loses half or more    may be anything: what is in force has to do
 //	of a host that is off is silent anyway: what is in force has to do
+//	from a relayed client to a node: goes another way, what is in force has to do
 //
 // A dial crosses both directions, so that a path which is cut one way only makes
 // the dials of both ends silent. What is as it was before is not probed again,
-// except that cuts always are. Nobody listens at clients, they are not dialled.
+// except that cuts always are. Nobody listens at clients and mirrors, they are not
+// dialled.
 
 import (
 	"context"
@@ -83,7 +85,7 @@ const resent = 3 * time.Second
 func probes(ends []spot, conds, were conditions) (list []probing, skipped int) {
 	for _, a := range ends {
 		for _, b := range ends {
-			if a.addr == b.addr || b.server == nil {
+			if a.addr == b.addr || !b.listens.IsValid() {
 				continue
 			}
 			to, back := route{a.addr, b.addr}, route{b.addr, a.addr}
@@ -91,12 +93,12 @@ func probes(ends []spot, conds, were conditions) (list []probing, skipped int) {
 			if !p.cut && conds[to] == were[to] && conds[back] == were[back] {
 				continue
 			}
-			dark := b.server.dark || a.server != nil && a.server.dark
-			if dark || !p.cut && conds.loss(to) >= manyLost {
+			dark := b.server != nil && b.server.dark || a.server != nil && a.server.dark
+			if dark || a.led && b.server != nil || !p.cut && conds.loss(to) >= manyLost {
 				skipped++
 				continue
 			}
-			p.probe = network.Probe{Local: a.addr, Peer: addrPort(b.server), Wait: silence + conds.trip(to)}
+			p.probe = network.Probe{Local: a.addr, Peer: b.listens, Wait: silence + conds.trip(to)}
 			if !p.cut {
 				p.least = conds.least(to)
 				p.probe.Wait = answerIn + conds.trip(to)

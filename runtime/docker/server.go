@@ -55,6 +55,11 @@ func archiveIn(ctx context.Context, b *box, n node) string {
 	if n.Role == plan.RoleZooKeeper {
 		names = []string{dirKafka + "/cds/zookeeper.jsa"}
 	}
+	return firstFile(ctx, b, names...)
+}
+
+// firstFile gives the first of some files that is there, "" for none.
+func firstFile(ctx context.Context, b *box, names ...string) string {
 	for _, name := range names {
 		entries, err := b.agent.List(ctx, path.Dir(name))
 		if err != nil {

@@ -27,6 +27,15 @@ type spot struct {
 	addr   netip.Addr // an address of the box
 	server *server    // nil for a client or a stranger
 	label  string
+	// listens is where it can be dialled; zero: nowhere.
+	listens netip.AddrPort
+	// led: what it dials goes by way of a relay, and proves nothing of its own path.
+	led bool
+}
+
+// spot is a server as an end of paths.
+func (s *server) spot() spot {
+	return spot{box: s.box, addr: s.box.addr, server: s, label: s.label, listens: addrPort(s)}
 }
 
 // spotOf finds where an endpoint is. A member that is new gets its address.
@@ -37,7 +46,11 @@ func (w *world) spotOf(e runtime.Endpoint) (spot, error) {
 		if err != nil {
 			return spot{}, err
 		}
-		return spot{s.box, s.box.addr, s, s.label}, nil
+		return s.spot(), nil
+	case e.Place.Client != "" && w.standing(e.Place) != nil:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return standSpot(e.Place.Client, w.stands[e.Place.Client], w.relays[e.Place.Client] != nil), nil
 	case e.Place.Client != "":
 		addr, err := w.member(e.Place)
 		if err != nil {
@@ -46,7 +59,7 @@ func (w *world) spotOf(e runtime.Endpoint) (spot, error) {
 		site, _ := siteOf(w.p, e.Place.Client)
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return spot{w.sites[site], addr, nil, fmt.Sprintf("%s-%d", e.Place.Client, e.Place.Member)}, nil
+		return spot{box: w.sites[site], addr: addr, label: fmt.Sprintf("%s-%d", e.Place.Client, e.Place.Member)}, nil
 	case e.Place.Site != "":
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -54,7 +67,7 @@ func (w *world) spotOf(e runtime.Endpoint) (spot, error) {
 		if b == nil {
 			return spot{}, fmt.Errorf("site %s: nothing stands there", e.Place.Site)
 		}
-		return spot{b, b.addr, nil, e.Place.Site}, nil
+		return spot{box: b, addr: b.addr, label: e.Place.Site}, nil
 	}
 	return spot{}, errors.New("path: the control side has none")
 }
@@ -135,14 +148,14 @@ func (w *world) apply(ctx context.Context, rules map[*box][]network.Rule) (map[*
 	return out, time.Now(), err
 }
 
-// ends are all spots that packets start from: nodes, members, and, for programs
-// outside, sites.
+// ends are all spots that packets start from: nodes, mirrors, relays, members,
+// and, for programs outside, sites.
 func (w *world) ends() []spot {
 	var out []spot
 	for _, key := range w.order {
-		s := w.servers[key]
-		out = append(out, spot{s.box, s.box.addr, s, s.label})
+		out = append(out, w.servers[key].spot())
 	}
+	out = append(out, w.standSpots()...)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for p, addr := range w.members {
@@ -150,11 +163,11 @@ func (w *world) ends() []spot {
 		if err != nil {
 			continue
 		}
-		out = append(out, spot{w.sites[site], addr, nil, fmt.Sprintf("%s-%d", p.Client, p.Member)})
+		out = append(out, spot{box: w.sites[site], addr: addr, label: fmt.Sprintf("%s-%d", p.Client, p.Member), led: w.via[p.Client] != ""})
 	}
 	if w.e.Outside {
 		for site, b := range w.sites {
-			out = append(out, spot{b, b.addr, nil, site})
+			out = append(out, spot{box: b, addr: b.addr, label: site})
 		}
 	}
 	return out

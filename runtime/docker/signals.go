@@ -208,7 +208,7 @@ func (w *world) loss(s *server) agent.Loss {
 		if n := number(t.Config, "flush.ms"); n > 0 {
 			d = n
 		}
-		out.Topics[t.Name] = flushing(m, d)
+		out.Topics[t.KafkaName()] = flushing(m, d)
 	}
 	return out
 }

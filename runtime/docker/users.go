@@ -9,7 +9,8 @@ package docker
 //	SITE1 …      programs on this host      the same
 //	HOST         the same, of kept clusters the same
 //	INTERNAL     other brokers              PLAIN, as the operator
-//	CONTROLLER   brokers and controllers    PLAIN, as the operator; the inspection by the cluster's mechanism
+//	CONTROLLER   brokers, controllers, the  PLAIN, as the operator
+//	             inspection
 //
 // Nodes know each other by PLAIN whatever clients do: SCRAM's credentials are
 // records of the metadata log, which a node that starts has yet to read. Where a
@@ -102,27 +103,16 @@ func (s *security) lines(line func(name, value string), listeners []string) {
 	line("allow.everyone.if.no.acl.found", "false")
 	for _, name := range listeners {
 		prefix := "listener.name." + strings.ToLower(name) + "."
-		var mechanisms []string
-		users := s.users
-		switch name {
-		case "INTERNAL":
-			mechanisms, users = []string{mechanismPlain}, nil
-		case "CONTROLLER":
-			mechanisms, users = []string{mechanismPlain}, nil
-			if s.mechanism != mechanismPlain {
-				mechanisms = append(mechanisms, s.mechanism)
-			}
-		default:
-			mechanisms = []string{s.mechanism}
+		mechanism, users := s.mechanism, s.users
+		if name == "INTERNAL" || name == "CONTROLLER" {
+			mechanism, users = mechanismPlain, nil
 		}
-		line(prefix+"sasl.enabled.mechanisms", strings.Join(mechanisms, ","))
-		for _, m := range mechanisms {
-			text := jaasScram
-			if m == mechanismPlain {
-				text = s.jaasPlain(users)
-			}
-			line(prefix+strings.ToLower(m)+".sasl.jaas.config", text)
+		text := jaasScram
+		if mechanism == mechanismPlain {
+			text = s.jaasPlain(users)
 		}
+		line(prefix+"sasl.enabled.mechanisms", mechanism)
+		line(prefix+strings.ToLower(mechanism)+".sasl.jaas.config", text)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"starfall/interp/plan"
 	"starfall/runtime"
+	"starfall/runtime/agent/relay"
 	"starfall/runtime/agent/remote"
 )
 
@@ -45,6 +46,9 @@ type world struct {
 	mu         sync.Mutex
 	containers map[string]string // id: what it is for
 	sites      map[string]*box   // where clients stand
+	stands     map[string]*box   // mirrors and relays, by their places' Client
+	relays     map[string]*relay.Relay
+	via        map[string]string // through which site a client is relayed
 	members    map[runtime.Place]netip.Addr
 	last       netip.Addr // the address given out last
 	usage      map[runtime.NodeKey]*usage
@@ -55,6 +59,13 @@ type world struct {
 	shaping sync.Mutex // held while the network changes
 	shaped  shape
 
+	relaying sync.Mutex // held while redirects change
+
+	tooling sync.Mutex      // guards what follows
+	tools   map[string]*box // for the tools of clusters whose image is another than the control side's
+	toolRun int
+	images  map[string]imageInfo
+
 	once     sync.Once
 	closeErr error
 }
@@ -63,6 +74,9 @@ var (
 	_ runtime.World     = (*world)(nil)
 	_ runtime.Processes = (*world)(nil)
 	_ runtime.Network   = (*world)(nil)
+	_ runtime.Mirrorer  = (*world)(nil)
+	_ runtime.Relayer   = (*world)(nil)
+	_ runtime.Toolbox   = (*world)(nil)
 )
 
 // server is a node of a cluster, with the version of Kafka that it runs.
@@ -154,8 +168,8 @@ func (w *world) tellNames(ctx context.Context, b *box) error {
 }
 
 // Bootstrap gives the brokers of a cluster as dialled from a place: by name from
-// the control side and from members, for which an address of their own is made
-// in their site's container; on loopback from a site.
+// the control side, from mirrors, and from members, for which an address of their
+// own is made in their site's container; on loopback from a site.
 func (w *world) Bootstrap(cluster string, from runtime.Place) ([]string, error) {
 	c := w.p.Cluster(cluster)
 	if c == nil {
@@ -164,7 +178,7 @@ func (w *world) Bootstrap(cluster string, from runtime.Place) ([]string, error) 
 	if from.Client == "" && from.Site != "" {
 		return w.doors.addresses(cluster, from.Site)
 	}
-	if from.Client != "" {
+	if from.Client != "" && w.standing(from) == nil {
 		if _, err := w.member(from); err != nil {
 			return nil, err
 		}
@@ -208,7 +222,11 @@ func (w *world) member(p runtime.Place) (netip.Addr, error) {
 	}
 	ctx, cancel := context.WithTimeout(w.life, memberPatience)
 	defer cancel()
-	if err := b.agent.Address(ctx, netip.PrefixFrom(addr, w.prefix.Bits())); err != nil {
+	err = b.agent.Address(ctx, netip.PrefixFrom(addr, w.prefix.Bits()))
+	if err == nil {
+		err = w.relayNew(ctx, p, b)
+	}
+	if err != nil {
 		w.mu.Lock()
 		delete(w.members, p)
 		w.mu.Unlock()
@@ -236,6 +254,18 @@ func (w *world) lost(b *box) {
 	err := fmt.Errorf("the container of %s is gone: it was removed, or the Docker engine was stopped", b.name)
 	if text := b.errs.String(); text != "" {
 		err = fmt.Errorf("%w; the last it said: %s", err, text)
+	}
+	w.gone = err
+	close(w.broken)
+}
+
+// breaks notes that something else is gone that a run cannot do without. The
+// first that is noted counts.
+func (w *world) breaks(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closing || w.life.Err() != nil || w.gone != nil {
+		return
 	}
 	w.gone = err
 	close(w.broken)
@@ -349,6 +379,9 @@ func (w *world) boxes() []*box {
 	}
 	for _, site := range sortedKeys(w.sites) {
 		out = append(out, w.sites[site])
+	}
+	for _, client := range sortedKeys(w.stands) {
+		out = append(out, w.stands[client])
 	}
 	if w.control != nil {
 		out = append(out, w.control)

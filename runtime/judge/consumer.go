@@ -34,7 +34,7 @@ type consumer struct {
 	reading   []int  // topics that it reads at some time
 	active    []bool // by topic: that it reads at present
 	delivered sources
-	replayed  map[int32]*sources // deliveries outside of the record's own family, by root
+	replayed  map[int32]*sources // deliveries of records that replay wrote outside of the record's own family, by root
 	dropped   sources
 	dropping  bool
 	states    [][]record.StateNote // by member
@@ -76,7 +76,7 @@ func newConsumer(c *collector, index int, want demand) *consumer {
 		if client.Name != x.plan.Name {
 			return
 		}
-		x.moves = true
+		x.moves, x.order.family = true, map[[3]uint64]latest{}
 		for _, t := range x.start.topics {
 			for _, k := range c.away(mirror, t) {
 				if !slices.Contains(x.reading, k) {
@@ -208,26 +208,17 @@ func (c *collector) consumed(x *consumer, s *record.Span) {
 	case record.OpDropped:
 		c.dropped(x, s)
 	}
-	if x.plan.Observes != "" && s.Op != record.OpPosition && c.stalls {
+	if c.stalls && x.plan.Observes != "" && s.Op != record.OpPosition {
 		// What the copy holds shows in what the observer read of it.
 		c.topics[s.Topic].mark(s.Partition, mark{s.At, s.Offset + int64(s.N)})
 	}
 }
 
-// had is what a group has been delivered of a producer's records from a topic:
-// from the family that the producer writes, or, replayed, from another.
-func (c *collector) had(x *consumer, p *producer, topic int32) *sources {
-	root := c.root[topic]
-	if root == p.topic {
-		return &x.delivered
-	}
-	return made(x.replayed, int32(root))
-}
-
 func (c *collector) delivered(x *consumer, s *record.Span) {
 	p := c.producers[s.Producer]
 	m := p.member(s.Source, c.plan)
-	at := spotOf(int32(c.root[s.Topic]), s.Partition)
+	root := c.root[s.Topic]
+	at := spotOf(int32(root), s.Partition)
 	x.rate.add(s.At, s.N)
 	if x.want.rateByMember {
 		addTo(&x.byMember, int(s.Member), s.At, s.N)
@@ -235,7 +226,11 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 	if x.want.rateByPartition {
 		made(x.byPart, at).add(s.At, s.N)
 	}
-	again := c.had(x, p, s.Topic).of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
+	had := &x.delivered
+	if root != p.topic {
+		had = made(x.replayed, int32(root))
+	}
+	again := had.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
 	if x.want.delay {
 		if x.plan.Observes != "" {
 			c.arrived(x, p, m, s, again)
@@ -260,7 +255,7 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 		x.order.take(c, plan.RefConsumer, x.index, x.want.keyOrder, m, s, again)
 	}
 	for _, q := range c.moments {
-		if q.index == x.index && s.At <= q.win.at && c.root[s.Topic] == p.topic {
+		if q.index == x.index && s.At <= q.win.at && root == p.topic {
 			q.delivered.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
 		}
 	}
@@ -391,7 +386,7 @@ func (c *collector) audited(s *record.Span) {
 type ordering struct {
 	last   [][]uint64 // by source, partition: highest sequence number + 1
 	keys   map[[3]uint64]latest
-	family map[[3]uint64]latest // by source, root, partition
+	family map[[3]uint64]latest // by source, root, partition; nil for who stays
 }
 
 // latest is the highest record of a key, or of a partition of a family, so far,
@@ -418,7 +413,7 @@ func (o *ordering) take(c *collector, kind plan.RefKind, index int, keyed bool, 
 	source := int(s.Source)*len(c.producers) + int(s.Producer)
 	last := o.at(source, int(s.Partition)*len(c.topics)+int(s.Topic))
 	switch {
-	case kind == plan.RefConsumer && c.consumers[index].moves:
+	case o.family != nil:
 		o.acrossFamily(c, index, m, s, again)
 	case len(again) == 0 && s.First >= *last:
 		*last = s.Last() + 1
@@ -434,9 +429,6 @@ func (o *ordering) take(c *collector, kind plan.RefKind, index int, keyed bool, 
 // its topics they are delivered from. Between two topics only a record that
 // came in an earlier cell counts as before.
 func (o *ordering) acrossFamily(c *collector, index int, m *member, s *record.Span, again []uint64) {
-	if o.family == nil {
-		o.family = map[[3]uint64]latest{}
-	}
 	k := [3]uint64{uint64(s.Source)<<32 | uint64(s.Producer), uint64(c.root[s.Topic]), uint64(s.Partition)}
 	was, known := o.family[k]
 	for i := range uint64(s.N) {

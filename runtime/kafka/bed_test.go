@@ -44,6 +44,7 @@ type bed struct {
 
 	mu    sync.Mutex
 	lines []string
+	cuts  []runtime.Path
 	slow  time.Duration // wall time in which this machine did not run us
 }
 
@@ -96,15 +97,20 @@ func scenario() *plan.Plan {
 // that no goroutine of the clients is left.
 func start(t *testing.T, p *plan.Plan, speed float64) *bed {
 	t.Helper()
+	return startWith(t, embedded.Engine{}, p, speed, nil)
+}
+
+func startWith(t *testing.T, e embedded.Engine, p *plan.Plan, speed float64, operators map[string]runtime.Login) *bed {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	w, err := embedded.Engine{}.Up(ctx, p, runtime.UpOptions{Speed: speed})
+	w, err := e.Up(ctx, p, runtime.UpOptions{Speed: speed, Operators: operators})
 	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
 	b := &bed{t: t, ctx: ctx, plan: p, world: w, clock: testClock{time.Now(), speed},
 		log: record.NewMemory(p, record.Info{ID: runID, Speed: speed})}
-	b.control = &Control{Plan: p, RunID: runID, Speed: speed, Bootstrap: func(cluster string) ([]string, error) {
+	b.control = &Control{Plan: p, RunID: runID, Speed: speed, Operators: operators, Bootstrap: func(cluster string) ([]string, error) {
 		return w.Bootstrap(cluster, runtime.Place{})
 	}}
 	t.Cleanup(func() {
@@ -134,8 +140,20 @@ func start(t *testing.T, p *plan.Plan, speed float64) *bed {
 			}
 		}
 	})
-	if err := b.control.Create(ctx, "kafka", p.Topics); err != nil {
-		t.Fatal(err)
+	for _, c := range p.Clusters {
+		var topics []plan.Topic
+		for _, x := range p.Topics {
+			if x.Cluster == c.Name && x.Origin != plan.Mirrored {
+				x.Name, x.Kafka = x.KafkaName(), ""
+				topics = append(topics, x)
+			}
+		}
+		if len(topics) == 0 {
+			continue
+		}
+		if err := b.control.Create(ctx, c.Name, topics); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return b
 }
@@ -150,7 +168,12 @@ func (b *bed) env() runtime.Env {
 
 func (b *bed) bootstrap(client string, member int) []string {
 	b.t.Helper()
-	addrs, err := b.world.Bootstrap("kafka", runtime.Place{Client: client, Member: member, Site: plan.ImpliedSite})
+	return b.addresses("kafka", client, member)
+}
+
+func (b *bed) addresses(cluster, client string, member int) []string {
+	b.t.Helper()
+	addrs, err := b.world.Bootstrap(cluster, runtime.Place{Client: client, Member: member, Site: plan.ImpliedSite})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -179,8 +202,12 @@ func (b *bed) producerUntil(member int, until time.Duration) runtime.Producer {
 func (b *bed) consumer(member int) runtime.Member {
 	b.t.Helper()
 	x := b.plan.Consumers[0]
+	var topics []plan.Topic
+	for _, name := range x.Topics {
+		topics = append(topics, *b.plan.Topic(name))
+	}
 	c, err := b.load.Consumer(b.ctx, runtime.ConsumerSpec{
-		Env: b.env(), Consumer: x, Member: member,
+		Env: b.env(), Consumer: x, Topics: topics, Member: member,
 		Bootstrap: b.bootstrap(x.Name, member), Log: b.log.Consumer(x.Name, member),
 	})
 	if err != nil {
@@ -205,6 +232,22 @@ func (b *bed) consumers(n int) []runtime.Member {
 // sleep lets scenario time pass.
 func (b *bed) sleep(d time.Duration) {
 	time.Sleep(time.Duration(float64(d) / b.clock.speed))
+}
+
+// await waits until a recording says what is wanted, or fails after some
+// scenario time, and what this machine took of it.
+func (b *bed) await(within time.Duration, what string, ok func(seen) bool) seen {
+	b.t.Helper()
+	for from := b.clock.Now(); ; b.sleep(200 * time.Millisecond) {
+		s := b.seen()
+		if ok(s) {
+			return s
+		}
+		if b.clock.Now()-from > within+b.slack() {
+			b.t.Errorf("%s: not within %v", what, within)
+			return s
+		}
+	}
 }
 
 func (b *bed) signal(id int32, s runtime.Signal) {
@@ -278,6 +321,8 @@ type seen struct {
 	failed    map[source]string
 	unknown   map[source]string
 	delivered map[source]int
+	dropped   map[source]int
+	states    []record.StateNote
 	audited   map[source]int
 	foreign   int
 	late      int
@@ -289,11 +334,12 @@ type seen struct {
 func (b *bed) seen() seen {
 	b.t.Helper()
 	s := seen{acked: map[source][]record.Span{}, failed: map[source]string{}, unknown: map[source]string{},
-		delivered: map[source]int{}, audited: map[source]int{}, acks: map[int32][]time.Duration{}}
+		delivered: map[source]int{}, dropped: map[source]int{}, audited: map[source]int{}, acks: map[int32][]time.Duration{}}
 	rec := b.log.Recording()
 	_, err := rec.Scan(func(k *record.Block) error {
 		s.changes = append(s.changes, k.Changes...)
 		s.segments = append(s.segments, k.Segments...)
+		s.states = append(s.states, k.States...)
 		return k.Spans(func(stream record.Stream, spans []record.Span) error {
 			for _, x := range spans {
 				switch x.Op {
@@ -324,6 +370,8 @@ func (b *bed) seen() seen {
 						s.unknown[k] = rec.Reason(stream, x.Reason)
 					case record.OpDelivered:
 						s.delivered[k]++
+					case record.OpDropped:
+						s.dropped[k]++
 					case record.OpAudited:
 						s.audited[k]++
 					}

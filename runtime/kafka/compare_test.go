@@ -57,6 +57,7 @@ func (b *bed) told(all map[string]runtime.Comparison, aspect string, compared, d
 
 func TestCompareRecords(t *testing.T) {
 	source := numbered(0, 10)
+	day := ancient.UTC().Format("2006-01-02 15:04:05")
 	changed := func(i int, f func(*logRecord)) []logRecord {
 		out := slices.Clone(source)
 		f(&out[i])
@@ -75,8 +76,8 @@ func TestCompareRecords(t *testing.T) {
 		{"one is missing", append(slices.Clone(source[:4]), source[5:]...), 1, 0, 6, [3]string{"offset 4 ", "", "offset 4 is not in the copy"}},
 		{"the beginning twice", append(slices.Clone(source[:3]), source...), 0, 0, 7, [3]string{"", "", "offset 3 is at 6 in the copy"}},
 		{"two exchanged", append([]logRecord{source[1], source[0]}, source[2:]...), 0, 1, 2, [3]string{"", "offset 1 is at 0 in the copy, before one that it follows, at 1", "offset 0 is at 1"}},
-		{"another timestamp", changed(5, func(r *logRecord) { r.timestamp = 1_700_000_000_999 }), 1, 0, 0,
-			[3]string{"orders/0, offset 5: timestamp 2023-11-14 22:13:20.005, in the copy 2023-11-14 22:13:20.999", "", ""}},
+		{"another timestamp", changed(5, func(r *logRecord) { r.timestamp = ancient.UnixMilli() + 999 }), 1, 0, 0,
+			[3]string{"orders/0, offset 5: timestamp " + day + ".005, in the copy " + day + ".999", "", ""}},
 		{"another key", changed(5, func(r *logRecord) { r.key = nil }), 1, 0, 0, [3]string{`offset 5: key "k5", in the copy none`, "", ""}},
 		{"another value", changed(5, func(r *logRecord) { r.value = []byte("x") }), 1, 0, 1, [3]string{"offset 5 (key", "", "offset 5 is not in the copy"}},
 		{"nothing", nil, 10, 0, 10, [3]string{"offset 0 ", "", "offset 0 "}},

@@ -245,9 +245,7 @@ func (t *comparedTopic) blocks(ctx context.Context, p int32, x *comparedPartitio
 	highest := int64(-1)
 	for {
 		var block []sought
-		// The first of each fingerprint that has no copy yet.
-		full, value := map[uint64]int32{}, map[uint64]int32{}
-		lastFull, lastValue := map[uint64]int32{}, map[uint64]int32{}
+		var fulls, values []uint64
 		for len(block) < t.block {
 			r, ok, err := source.next()
 			if err != nil {
@@ -256,23 +254,24 @@ func (t *comparedTopic) blocks(ctx context.Context, p int32, x *comparedPartitio
 			if !ok {
 				break
 			}
-			i := int32(len(block))
 			block = append(block, sought{r.offset, -1, -1, -1, -1})
-			chain := func(first, last map[uint64]int32, key uint64, link func(*sought) *int32) {
-				if j, ok := last[key]; ok {
-					*link(&block[j]) = i
-				} else {
-					first[key] = i
-				}
-				last[key] = i
-			}
-			chain(full, lastFull, t.prints.whole(r), func(s *sought) *int32 { return &s.full })
-			chain(value, lastValue, t.prints.value(r), func(s *sought) *int32 { return &s.value })
+			fulls, values = append(fulls, t.prints.whole(r)), append(values, t.prints.value(r))
 		}
 		if len(block) == 0 {
 			return nil
 		}
 		if any {
+			// The first of each fingerprint that has no copy yet.
+			full, value := make(map[uint64]int32, len(block)), make(map[uint64]int32, len(block))
+			for i := len(block) - 1; i >= 0; i-- {
+				if j, ok := full[fulls[i]]; ok {
+					block[i].full = j
+				}
+				if j, ok := value[values[i]]; ok {
+					block[i].value = j
+				}
+				full[fulls[i]], value[values[i]] = int32(i), int32(i)
+			}
 			if err := t.search(ctx, p, x, from, block, full, value); err != nil {
 				return fmt.Errorf("copy: %w", err)
 			}
@@ -332,13 +331,14 @@ func (t *comparedTopic) search(ctx context.Context, p int32, x *comparedPartitio
 		if x.taken.has(n) {
 			continue
 		}
-		if i, ok := full[t.prints.whole(c)]; ok {
+		whole := t.prints.whole(c)
+		if i, ok := full[whole]; ok {
 			if i < 0 {
 				x.repeated.set(n)
 				continue
 			}
 			block[i].exact = c.offset
-			full[t.prints.whole(c)] = block[i].full
+			full[whole] = block[i].full
 			x.taken.set(n)
 			continue
 		}

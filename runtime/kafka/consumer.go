@@ -78,7 +78,8 @@ var (
 // goodbye, scenario time.
 const leaveWithin = 5 * time.Second
 
-// topicsOf gives the topics of a consumer.
+// topicsOf gives the topics of a consumer. A spec without any is that of a plan
+// in which clusters call topics as the plan does.
 func topicsOf(s runtime.ConsumerSpec) []plan.Topic {
 	if len(s.Topics) > 0 {
 		return s.Topics

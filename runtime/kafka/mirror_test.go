@@ -5,6 +5,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -152,10 +153,14 @@ func (b *bed) end(cluster, topic string, partition int32) int64 {
 	return -1
 }
 
+// ancient is when the records of tests were made: long ago, and yet not so long
+// that retention takes them away.
+var ancient = time.Now().Add(-48 * time.Hour).Truncate(time.Second)
+
 func numbered(from, n int) []logRecord {
 	var out []logRecord
 	for i := from; i < from+n; i++ {
-		out = append(out, logRecord{key: fmt.Appendf(nil, "k%d", i%7), value: fmt.Appendf(nil, "v%d", i), timestamp: 1_700_000_000_000 + int64(i)})
+		out = append(out, logRecord{key: fmt.Appendf(nil, "k%d", i%7), value: fmt.Appendf(nil, "v%d", i), timestamp: ancient.UnixMilli() + int64(i)})
 	}
 	return out
 }
@@ -167,12 +172,12 @@ func same(a, b logRecord) bool {
 
 func TestMirrorCopies(t *testing.T) {
 	p := mirrorScenario()
-	p.Topics[0].Config = map[string]string{"retention.ms": "86400000", "message.timestamp.type": "CreateTime", "min.insync.replicas": "2"}
+	p.Topics[0].Config = map[string]string{"retention.ms": "864000000", "message.timestamp.type": "CreateTime", "min.insync.replicas": "2"}
 	b := start(t, p, 10)
 	first := []logRecord{
-		{key: []byte("k"), value: []byte("v"), timestamp: 1_700_000_000_123, headers: []*sarama.RecordHeader{{Key: []byte("h"), Value: []byte("1")}, {Key: []byte("h"), Value: nil}}},
-		{key: nil, value: []byte{}, timestamp: 1_700_000_000_001},
-		{key: []byte{}, value: nil, timestamp: 1_700_000_000_500},
+		{key: []byte("k"), value: []byte("v"), timestamp: ancient.UnixMilli() + 123, headers: []*sarama.RecordHeader{{Key: []byte("h"), Value: []byte("1")}, {Key: []byte("h"), Value: nil}}},
+		{key: nil, value: []byte{}, timestamp: ancient.UnixMilli() + 1},
+		{key: []byte{}, value: nil, timestamp: ancient.UnixMilli() + 500},
 	}
 	b.put("kafka", "orders", 0, first...)
 	m := b.mirror()
@@ -192,7 +197,7 @@ func TestMirrorCopies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]string{"retention.ms": "86400000", "min.insync.replicas": "(not set)", "message.timestamp.type": "(not set)"} {
+	for name, want := range map[string]string{"retention.ms": "864000000", "min.insync.replicas": "(not set)", "message.timestamp.type": "(not set)"} {
 		if text(got[name]) != want {
 			t.Errorf("%s of the copy: got %s, want %s", name, text(got[name]), want)
 		}
@@ -392,6 +397,74 @@ func (h idle) Cleanup(sarama.ConsumerGroupSession) error { return nil }
 func (h idle) ConsumeClaim(s sarama.ConsumerGroupSession, c sarama.ConsumerGroupClaim) error {
 	<-s.Context().Done()
 	return nil
+}
+
+// A mirror that is cut off from its source, and then from its target, goes on when
+// the cuts heal.
+func TestMirrorCutOff(t *testing.T) {
+	b := start(t, mirrorScenario(), 20)
+	b.control.Reaches = func(client string, member int, addr string) bool {
+		return b.world.(runtime.Reacher).Reaches(runtime.Place{Client: client, Member: member}, addr)
+	}
+	m := b.mirror()
+	here := runtime.Endpoint{Place: b.mirrorSpec().Place}
+	total := 0
+	for _, cluster := range []string{"kafka", "west"} {
+		b.put("kafka", "orders", 0, numbered(total, 10)...)
+		total += 10
+		b.until("the copy", func() bool { return b.end("west", "kafka.orders", 0) >= int64(total) })
+		var paths []runtime.Path
+		for _, n := range b.plan.Cluster(cluster).Nodes {
+			there := runtime.Endpoint{Node: runtime.NodeKey{Cluster: cluster, ID: n.ID}}
+			for _, x := range [][2]runtime.Endpoint{{here, there}, {there, here}} {
+				paths = append(paths, runtime.Path{From: x[0], To: x[1], Condition: plan.Condition{Cut: true}})
+			}
+		}
+		shape := func(paths []runtime.Path) {
+			t.Helper()
+			if p, err := b.world.(runtime.Network).Shape(b.ctx, paths); err != nil || !p.OK {
+				t.Fatalf("shape: got %+v, %v", p, err)
+			}
+		}
+		before := b.end("west", "kafka.orders", 0)
+		shape(paths)
+		b.put("kafka", "orders", 0, numbered(total, 10)...)
+		total += 10
+		b.sleep(5 * time.Second)
+		if end := b.end("west", "kafka.orders", 0); end != before {
+			t.Errorf("cut off from %s: the copy went from %d to %d", cluster, before, end)
+		}
+		shape(nil)
+		b.until("the copy after healing", func() bool { return b.end("west", "kafka.orders", 0) >= before+10 })
+	}
+	b.stop(m)
+	seen := map[string]bool{}
+	for _, r := range b.read("west", "kafka.orders", 0, b.end("west", "kafka.orders", 0)) {
+		seen[string(r.value)] = true
+	}
+	if len(seen) != total {
+		t.Errorf("got %d of %d records in the copy", len(seen), total)
+	}
+}
+
+// A record that the target refuses for good stops the mirror, and it says so.
+func TestMirrorStopsOnRefusal(t *testing.T) {
+	b := start(t, mirrorScenario(), 10)
+	m := b.mirror()
+	copied := plan.Ref{Kind: plan.RefTopic, Name: "west/kafka.orders"}
+	if _, err := b.control.Do(b.ctx, "west", plan.Action{Verb: plan.Configure, Targets: []plan.Ref{copied}, Config: map[string]string{"max.message.bytes": "200"}}); err != nil {
+		t.Fatal(err)
+	}
+	b.put("kafka", "orders", 0, logRecord{value: make([]byte, 1000), timestamp: ancient.UnixMilli()})
+	b.until("the end", func() bool { return m.(*mirror).err() != nil })
+	if err := m.Stop(b.ctx); !errors.Is(err, sarama.ErrMessageSizeTooLarge) {
+		t.Errorf("stop: got %v, want MESSAGE_TOO_LARGE", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !slices.ContainsFunc(b.lines, func(s string) bool { return strings.Contains(s, "mirror copy: stopped: ") }) {
+		t.Errorf("got %q, want that it stopped", b.lines)
+	}
 }
 
 // A mirror whose target cannot take the copy says why; with as many replicas as

@@ -99,11 +99,8 @@ func hasPart(op Op) bool   { return op != OpAccepted && op != OpLate }
 func hasSeq(op Op) bool    { return op != OpLate && op != OpForeign && op != OpPosition }
 func hasReason(op Op) bool { return op == OpFailed || op == OpUnknown }
 func hasOffset(op Op) bool {
-	switch op {
-	case OpAcked, OpDelivered, OpForeign, OpPosition, OpAudited, OpAborted, OpDropped:
-		return true
-	}
-	return false
+	const those = 1<<OpAcked | 1<<OpDelivered | 1<<OpForeign | 1<<OpPosition | 1<<OpAudited | 1<<OpAborted | 1<<OpDropped
+	return those>>op&1 != 0
 }
 
 // shape is what numbers in a stream mean.

@@ -30,7 +30,7 @@ func (s *Session) Create(ctx context.Context, cluster string, topics []plan.Topi
 	return s.admin(ctx, opCreate, cluster, adminArgs{Topics: topics}, nil)
 }
 
-// Do carries out resize, configure, elect, move or send.
+// Do carries out an admin verb.
 func (s *Session) Do(ctx context.Context, cluster string, a plan.Action) (runtime.Proof, error) {
 	return s.prove(ctx, opDo, cluster, adminArgs{Action: &a})
 }
@@ -45,11 +45,34 @@ func (s *Session) prove(ctx context.Context, op, cluster string, a adminArgs) (r
 	if err := s.admin(ctx, op, cluster, a, &p); err != nil {
 		return runtime.Proof{}, err
 	}
-	out := runtime.Proof{OK: p.OK, Text: p.Text, Wrote: p.Wrote}
+	out := runtime.Proof{OK: p.OK, Text: p.Text, Wrote: p.Wrote, Deleted: p.Deleted}
 	if p.At != nil {
 		out.At = s.moment(*p.At)
 	}
 	return out, nil
+}
+
+// Grant gives a user rights.
+func (s *Session) Grant(ctx context.Context, cluster, user string, rights []plan.ACL) (runtime.Proof, error) {
+	return s.prove(ctx, opGrant, cluster, adminArgs{User: user, Rights: rights})
+}
+
+// Compare reads both sides of a mirror, there.
+func (s *Session) Compare(ctx context.Context, spec runtime.MirrorSpec, ends map[string]map[int32]int64, groups []string) ([]runtime.Comparison, error) {
+	if s.o.Bootstrap == nil {
+		return nil, fmt.Errorf("%s: %s: the session is for load only", s.o.Name, opCompare)
+	}
+	a := compareArgs{Mirror: spec.Mirror, Topics: spec.Topics, Copies: spec.Copies, Ends: ends, Groups: groups, Bootstrap: map[string][]string{}}
+	for _, cluster := range []string{spec.Mirror.From, spec.Mirror.To} {
+		b, err := s.o.Bootstrap(cluster)
+		if err != nil {
+			return nil, err
+		}
+		a.Bootstrap[cluster] = b
+	}
+	var out []runtime.Comparison
+	err := s.call(ctx, opCompare, a, &out)
+	return out, err
 }
 
 // Coordinator tells which broker coordinates a group.

@@ -56,23 +56,34 @@ func (x *inside) answer(conn net.Conn) error {
 	defer x.working.Done()
 
 	jobs := make(chan *job, 64)
-	var mu sync.Mutex
+	var mu, writing sync.Mutex
 	open := map[uint64]*job{}
 	worked := make(chan struct{})
 	go func() {
 		defer close(worked)
 		var l life
+		var aside sync.WaitGroup // redirects: a member may be ended meanwhile
+		defer aside.Wait()
 		defer x.release(&l)
-		for j := range jobs {
+		work := func(j *job) {
 			r := x.do(j, &l)
 			mu.Lock()
 			delete(open, j.ID)
 			mu.Unlock()
 			j.free()
+			writing.Lock()
+			defer writing.Unlock()
 			conn.SetWriteDeadline(time.Now().Add(stuck))
 			if err := writeJSON(conn, frameAnswer, r); err != nil {
 				shut(conn) // the reader sees it
 			}
+		}
+		for j := range jobs {
+			if j.Op == opRedirect {
+				aside.Go(func() { work(j) })
+				continue
+			}
+			work(j)
 		}
 	}()
 	defer func() {
@@ -171,6 +182,10 @@ func (x *inside) carryOut(j *job, l *life) (any, error) {
 		return nil, x.start(j, l)
 	case opBegin, opRate, opStop, opCrash:
 		return nil, x.change(j, l)
+	case opRedirect:
+		return nil, x.redirect(j, l)
+	case opCompare:
+		return x.compare(j)
 	}
 	var a adminArgs
 	if err := json.Unmarshal(j.Args, &a); err != nil {
@@ -197,6 +212,8 @@ func (x *inside) carryOut(j *job, l *life) (any, error) {
 		return given(c.Configs(j.ctx, a.Cluster, a.Target, a.Names))
 	case opRestore:
 		return x.proof(c.Restore(j.ctx, a.Cluster, a.Target, a.Values))
+	case opGrant:
+		return x.proof(c.Grant(j.ctx, a.Cluster, a.User, a.Rights))
 	case opGroup:
 		return given(c.Group(j.ctx, a.Cluster, a.Group))
 	case opInspect:
@@ -210,6 +227,40 @@ func (x *inside) carryOut(j *job, l *life) (any, error) {
 		})
 	}
 	return nil, fmt.Errorf("%s: it is not known what that asks for", j.Op)
+}
+
+// redirect lets the member of a stream go on elsewhere.
+func (x *inside) redirect(j *job, l *life) error {
+	if l.member == nil {
+		return fmt.Errorf("%s: the stream has no member", j.Op)
+	}
+	r, ok := l.member.(runtime.Redirecter)
+	if !ok {
+		return fmt.Errorf("%s: this member cannot go on elsewhere (%T)", j.Op, l.member)
+	}
+	var to runtime.Destination
+	if err := json.Unmarshal(j.Args, &to); err != nil {
+		return fmt.Errorf("%s: %w", j.Op, err)
+	}
+	return r.Redirect(j.ctx, to)
+}
+
+// compare reads both sides of a mirror.
+func (x *inside) compare(j *job) (any, error) {
+	var a compareArgs
+	if err := json.Unmarshal(j.Args, &a); err != nil {
+		return nil, fmt.Errorf("%s: %w", j.Op, err)
+	}
+	x.mu.Lock()
+	for cluster, b := range a.Bootstrap {
+		x.bootstrap[cluster] = b
+	}
+	x.mu.Unlock()
+	spec := runtime.MirrorSpec{
+		Env: x.env, Mirror: a.Mirror, Topics: a.Topics, Copies: a.Copies,
+		From: a.Bootstrap[a.Mirror.From], To: a.Bootstrap[a.Mirror.To],
+	}
+	return given(x.control().Compare(j.ctx, spec, a.Ends, a.Groups))
 }
 
 var errNoRecord = errors.New("nothing is recorded here")
@@ -226,7 +277,7 @@ func (x *inside) proof(p runtime.Proof, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := proof{OK: p.OK, Text: p.Text, Wrote: p.Wrote}
+	out := proof{OK: p.OK, Text: p.Text, Wrote: p.Wrote, Deleted: p.Deleted}
 	if !p.At.IsZero() {
 		at := p.At.Sub(x.clock.base)
 		out.At = &at
@@ -253,7 +304,7 @@ func (x *inside) start(j *job, l *life) error {
 		x.mu.Unlock()
 		l.producer, err = x.load.Producer(j.ctx, runtime.ProducerSpec{
 			Env: x.env, Producer: a.Producer, Index: a.Index, Topic: a.Topic, Member: a.Member, Members: a.Members,
-			Bootstrap: a.Bootstrap, Until: a.Until, Log: x.part.Producer(a.Producer.Name, a.Member),
+			Bootstrap: a.Bootstrap, Login: a.Login, Until: a.Until, Log: x.part.Producer(a.Producer.Name, a.Member),
 		})
 		if err == nil {
 			l.member = l.producer
@@ -267,8 +318,8 @@ func (x *inside) start(j *job, l *life) error {
 		x.locals[memberKey{a.Consumer.Name, a.Member}] = a.Local
 		x.mu.Unlock()
 		l.member, err = x.load.Consumer(j.ctx, runtime.ConsumerSpec{
-			Env: x.env, Consumer: a.Consumer, Index: a.Index, Member: a.Member,
-			Bootstrap: a.Bootstrap, Log: x.part.Consumer(a.Consumer.Name, a.Member),
+			Env: x.env, Consumer: a.Consumer, Index: a.Index, Topics: a.Topics, Member: a.Member,
+			Bootstrap: a.Bootstrap, Login: a.Login, Log: x.part.Consumer(a.Consumer.Name, a.Member),
 		})
 	}
 	if err != nil {

@@ -23,7 +23,10 @@ type member struct {
 	ended bool
 }
 
-var _ runtime.Producer = (*producer)(nil)
+var (
+	_ runtime.Producer   = (*producer)(nil)
+	_ runtime.Redirecter = (*member)(nil)
+)
 
 // producer is a member with a schedule.
 type producer struct{ *member }
@@ -32,7 +35,7 @@ type producer struct{ *member }
 func (s *Session) Producer(ctx context.Context, spec runtime.ProducerSpec) (runtime.Producer, error) {
 	m, err := s.member(ctx, spec.Producer.Name, spec.Member, opProducer, producerArgs{
 		Producer: spec.Producer, Index: spec.Index, Topic: spec.Topic, Member: spec.Member, Members: spec.Members,
-		Bootstrap: spec.Bootstrap, Until: spec.Until, Local: s.local(spec.Producer.Name, spec.Member),
+		Bootstrap: spec.Bootstrap, Login: spec.Login, Until: spec.Until, Local: s.local(spec.Producer.Name, spec.Member),
 	})
 	if err != nil {
 		return nil, err
@@ -43,8 +46,8 @@ func (s *Session) Producer(ctx context.Context, spec runtime.ProducerSpec) (runt
 // Consumer starts a member of a group; its Log and Env are not used.
 func (s *Session) Consumer(ctx context.Context, spec runtime.ConsumerSpec) (runtime.Member, error) {
 	m, err := s.member(ctx, spec.Consumer.Name, spec.Member, opConsumer, consumerArgs{
-		Consumer: spec.Consumer, Index: spec.Index, Member: spec.Member,
-		Bootstrap: spec.Bootstrap, Local: s.local(spec.Consumer.Name, spec.Member),
+		Consumer: spec.Consumer, Index: spec.Index, Topics: spec.Topics, Member: spec.Member,
+		Bootstrap: spec.Bootstrap, Login: spec.Login, Local: s.local(spec.Consumer.Name, spec.Member),
 	})
 	if err != nil {
 		return nil, err
@@ -94,6 +97,16 @@ func (m *member) Stop(ctx context.Context) error {
 	}
 	defer m.x.close()
 	err := m.x.ask(ctx, stuck, opStop, nil, nil)
+	if errors.Is(err, errSilent) {
+		return m.s.fail(fmt.Errorf("%s: %w", m.name, err))
+	}
+	return err
+}
+
+// Redirect lets the member go on elsewhere. It may be stopped or crashed
+// meanwhile.
+func (m *member) Redirect(ctx context.Context, to runtime.Destination) error {
+	err := m.x.ask(ctx, stuck, opRedirect, to, nil)
 	if errors.Is(err, errSilent) {
 		return m.s.fail(fmt.Errorf("%s: %w", m.name, err))
 	}

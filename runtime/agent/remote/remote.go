@@ -47,12 +47,14 @@ const protocol = 1
 // one of kind, and the body.
 //
 //	stream    from outside           from inside
-//	session   opening, leave         ready, cut, line, gone     one a session; its end is the session's
+//	session   opening, leave         ready, cut, line, denied,  one a session; its end is the session's
+//	                                 gone
 //	clock     opening, ping, zero    pong                       one a session
 //	call      opening, ask, cancel   answer                     one a call
 //	member    opening, ask, cancel   answer                     one a member's life
 //
-// What is asked on one stream is done one after the other.
+// What is asked on one stream is done one after the other, except that nothing
+// waits for a redirect.
 const (
 	frameOpening byte = iota + 1
 	frameReady        // reply
@@ -60,6 +62,7 @@ const (
 	frameLine         // a line for the log
 	frameLeave        // nothing: end everything and say gone
 	frameGone         // nothing
+	frameDenied       // denial
 	framePing         // nothing
 	framePong         // nanoseconds since the session began inside
 	frameZero         // the same, of the moment when scenario time is zero
@@ -93,6 +96,16 @@ type opening struct {
 	Record bool            `json:"record,omitempty"`
 	// Controllers: they are named in each question for a cluster's state.
 	Controllers bool `json:"controllers,omitempty"`
+	// Operators are of Env. The stream is between this process and its own agents.
+	Operators map[string]runtime.Login `json:"operators,omitempty"`
+}
+
+// denial is what Env.Denied is told.
+type denial struct {
+	Client  string `json:"client"`
+	Member  int    `json:"member"`
+	Cluster string `json:"cluster"`
+	Text    string `json:"text"`
 }
 
 // request asks for something to be done.
@@ -127,6 +140,7 @@ const (
 	opRate        = "rate"        // share: float64
 	opStop        = "stop"        //
 	opCrash       = "crash"       //
+	opRedirect    = "redirect"    // runtime.Destination
 	opCreate      = "create"      // adminArgs
 	opDo          = "do"          // adminArgs: proof
 	opCoordinator = "coordinator" // adminArgs: int32
@@ -135,6 +149,8 @@ const (
 	opAudit       = "audit"       // adminArgs
 	opGroup       = "group"       // adminArgs: runtime.Group
 	opInspect     = "inspect"     // adminArgs: runtime.State
+	opGrant       = "grant"       // adminArgs: proof
+	opCompare     = "compare"     // compareArgs: []runtime.Comparison
 )
 
 type producerArgs struct {
@@ -144,6 +160,7 @@ type producerArgs struct {
 	Member    int           `json:"member"`
 	Members   int           `json:"members"`
 	Bootstrap []string      `json:"bootstrap"`
+	Login     runtime.Login `json:"login,omitzero"`
 	Until     time.Duration `json:"until"`
 	Local     netip.Addr    `json:"local"`
 }
@@ -151,8 +168,10 @@ type producerArgs struct {
 type consumerArgs struct {
 	Consumer  plan.Consumer `json:"consumer"`
 	Index     int           `json:"index"`
+	Topics    []plan.Topic  `json:"topics"`
 	Member    int           `json:"member"`
 	Bootstrap []string      `json:"bootstrap"`
+	Login     runtime.Login `json:"login,omitzero"`
 	Local     netip.Addr    `json:"local"`
 }
 
@@ -174,14 +193,28 @@ type adminArgs struct {
 	Values    map[string]*string `json:"values,omitempty"`
 	Topic     string             `json:"topic,omitempty"`
 	Ends      map[int32]int64    `json:"ends,omitempty"`
+	User      string             `json:"user,omitempty"`
+	Rights    []plan.ACL         `json:"rights,omitempty"`
+}
+
+// compareArgs is a mirror to be compared, with what its clusters' brokers are
+// from the control side.
+type compareArgs struct {
+	Mirror    plan.Mirror                `json:"mirror"`
+	Topics    []plan.Topic               `json:"topics"`
+	Copies    []plan.Topic               `json:"copies"`
+	Ends      map[string]map[int32]int64 `json:"ends"`
+	Groups    []string                   `json:"groups,omitempty"`
+	Bootstrap map[string][]string        `json:"bootstrap"`
 }
 
 // proof is a runtime.Proof with its moment by the clock inside.
 type proof struct {
-	OK    bool             `json:"ok"`
-	At    *time.Duration   `json:"at,omitempty"` // since the session began inside
-	Text  string           `json:"text,omitempty"`
-	Wrote *runtime.Written `json:"wrote,omitempty"`
+	OK      bool              `json:"ok"`
+	At      *time.Duration    `json:"at,omitempty"` // since the session began inside
+	Text    string            `json:"text,omitempty"`
+	Wrote   *runtime.Written  `json:"wrote,omitempty"`
+	Deleted []runtime.Written `json:"deleted,omitempty"`
 }
 
 // shut closes a stream and lets what waits on it return: a multiplexer's may

@@ -156,6 +156,8 @@ type inside struct {
 	logging sync.Mutex // guards what follows
 	lines   []string
 	dropped int
+	denials []denial
+	refused map[denial]bool // that were told
 
 	mu          sync.Mutex          // guards what follows
 	bootstrap   map[string][]string // by cluster
@@ -181,9 +183,10 @@ func newInside(ctx context.Context, conn net.Conn, o *opening) (*inside, error) 
 		bootstrap: map[string][]string{}, controllers: map[string][]string{}, locals: map[memberKey]netip.Addr{}, running: map[*life]bool{},
 	}
 	x.ctx, x.cancel = context.WithCancelCause(ctx)
-	x.env = runtime.Env{Run: o.Run, RunID: o.RunID, Seed: o.Seed, Speed: o.Speed, Clock: x.clock, Log: x.line}
+	x.env = runtime.Env{Run: o.Run, RunID: o.RunID, Seed: o.Seed, Speed: o.Speed, Clock: x.clock, Log: x.line,
+		Operators: o.Operators, Denied: x.denied}
 	x.load.From = x.local
-	x.inspector.Brokers = x.brokers
+	x.inspector.Brokers, x.inspector.Login = x.brokers, x.loginOf
 	if o.Controllers {
 		x.inspector.Controllers = func(cluster string) ([]string, error) {
 			x.mu.Lock()
@@ -199,7 +202,17 @@ func newInside(ctx context.Context, conn net.Conn, o *opening) (*inside, error) 
 
 // control does admin and audits.
 func (x *inside) control() *kafka.Control {
-	return &kafka.Control{Plan: x.plan, RunID: x.env.RunID, Speed: x.env.Speed, Bootstrap: x.brokers}
+	return &kafka.Control{Plan: x.plan, RunID: x.env.RunID, Speed: x.env.Speed, Clock: x.clock, Operators: x.env.Operators, Bootstrap: x.brokers}
+}
+
+// loginOf is as whom a cluster's state is asked for. Controllers' own listeners
+// know PLAIN, whatever clients log in by.
+func (x *inside) loginOf(cluster string, controller bool) runtime.Login {
+	l := x.env.Operators[cluster]
+	if controller && l.Mechanism != "" {
+		l.Mechanism = "PLAIN"
+	}
+	return l
 }
 
 // brokers are those that were named last.
@@ -233,6 +246,24 @@ func (x *inside) line(text string) {
 	x.lines = append(x.lines, text)
 }
 
+// denied keeps a refusal until the next cut. Each is told once, so that there
+// cannot be more of them than members, clusters and errors.
+func (x *inside) denied(client string, member int, cluster, text string) {
+	if len(text) > maxLine {
+		text = text[:maxLine] + " …"
+	}
+	d := denial{client, member, cluster, text}
+	x.logging.Lock()
+	defer x.logging.Unlock()
+	if x.refused == nil {
+		x.refused = map[denial]bool{}
+	}
+	if !x.refused[d] && len(x.refused) < maxLines {
+		x.refused[d] = true
+		x.denials = append(x.denials, d)
+	}
+}
+
 // feed sends cuts until it is stopped, also while the session is ending.
 func (x *inside) feed(stop <-chan struct{}) {
 	step := time.Duration(float64(cutEvery) * x.clock.speed)
@@ -256,8 +287,8 @@ func (x *inside) feed(stop <-chan struct{}) {
 // cut sends what was recorded and logged. It gives the number of the last cut.
 func (x *inside) cut(through time.Duration) (uint64, error) {
 	x.logging.Lock()
-	lines, dropped := x.lines, x.dropped
-	x.lines, x.dropped = nil, 0
+	lines, dropped, denials := x.lines, x.dropped, x.denials
+	x.lines, x.dropped, x.denials = nil, 0, nil
 	x.logging.Unlock()
 	if dropped > 0 {
 		lines = append(lines, fmt.Sprintf("%d lines more were dropped", dropped))
@@ -270,6 +301,11 @@ func (x *inside) cut(through time.Duration) (uint64, error) {
 	x.conn.SetWriteDeadline(time.Now().Add(stuck))
 	for _, l := range lines {
 		if x.broken = writeFrame(x.conn, frameLine, []byte(l)); x.broken != nil {
+			return x.cuts, x.broken
+		}
+	}
+	for _, d := range denials {
+		if x.broken = writeJSON(x.conn, frameDenied, d); x.broken != nil {
 			return x.cuts, x.broken
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -109,6 +110,8 @@ var (
 	_ runtime.Configs  = (*Session)(nil)
 	_ runtime.Restorer = (*Session)(nil)
 	_ runtime.Auditor  = (*Session)(nil)
+	_ runtime.Grantor  = (*Session)(nil)
+	_ runtime.Comparer = (*Session)(nil)
 	_ runtime.Health   = (*Session)(nil)
 )
 
@@ -141,7 +144,7 @@ func (s *Session) start(ctx context.Context) error {
 	}
 	e := s.o.Env
 	open := opening{Plan: canonical, Run: e.Run, RunID: e.RunID, Seed: e.Seed, Speed: e.Speed, Record: s.o.Record != nil,
-		Controllers: s.o.Controllers != nil}
+		Controllers: s.o.Controllers != nil, Operators: e.Operators}
 	if s.o.Record != nil {
 		open.Info = s.o.Record.Info()
 	}
@@ -330,6 +333,15 @@ func (s *Session) taken(kind byte, body []byte) error {
 	switch kind {
 	case frameLine:
 		s.o.Env.Log(string(body))
+		return nil
+	case frameDenied:
+		var d denial
+		if err := json.Unmarshal(body, &d); err != nil {
+			return fmt.Errorf("denial: %w", err)
+		}
+		if f := s.o.Env.Denied; f != nil {
+			f(d.Client, d.Member, d.Cluster, d.Text)
+		}
 		return nil
 	case frameCut:
 	default:

@@ -14,7 +14,7 @@ import (
 // Together makes the clients of a run: admin and audit of one session, load of
 // one for each site in which clients stand. The sessions are closed with them.
 func Together(control *Session, load map[string]*Session) runtime.Clients {
-	t := &together{load: load, failed: make(chan struct{}), closed: make(chan struct{})}
+	t := &together{control: control, load: load, failed: make(chan struct{}), closed: make(chan struct{})}
 	t.all = append(t.all, control)
 	for _, s := range load {
 		t.all = append(t.all, s)
@@ -32,13 +32,14 @@ func Together(control *Session, load map[string]*Session) runtime.Clients {
 }
 
 type together struct {
-	load   map[string]*Session // by site
-	all    []*Session
-	failed chan struct{}
-	once   sync.Once
-	closed chan struct{}
-	end    sync.Once
-	wait   sync.WaitGroup
+	control *Session
+	load    map[string]*Session // by site
+	all     []*Session
+	failed  chan struct{}
+	once    sync.Once
+	closed  chan struct{}
+	end     sync.Once
+	wait    sync.WaitGroup
 }
 
 var (
@@ -62,7 +63,12 @@ func (t *together) Producer(ctx context.Context, spec runtime.ProducerSpec) (run
 	return s.Producer(ctx, spec)
 }
 
+// Consumer starts a member in its site; one that observes a mirror, on the
+// control side.
 func (t *together) Consumer(ctx context.Context, spec runtime.ConsumerSpec) (runtime.Member, error) {
+	if spec.Consumer.Observes != "" {
+		return t.control.Consumer(ctx, spec)
+	}
 	s, err := t.at(spec.Consumer.Site)
 	if err != nil {
 		return nil, err
