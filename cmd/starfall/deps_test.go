@@ -50,6 +50,7 @@ func allowed() map[string][]string {
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"scenarios":              {},
 		"examples":               {},
+		"examples/clients/go":    {sarama},
 		"cmd/starfall":           {"*"},
 
 		"runtime/embedded/internal/agenda": {},
