@@ -39,6 +39,13 @@ func derive(p *plan.Plan) {
 			Pos: m.Pos, Name: m.Name, Observes: m.Name, Members: 1, Start: "earliest", Commit: "none",
 			CommitEvery: plan.Duration(time.Second), Assignor: "range", SessionTimeout: plan.Duration(45 * time.Second), Site: m.Site,
 		}
+		// A mirror has one replication.factor for all that it makes.
+		replicas := 0
+		for _, t := range declared {
+			if slices.Contains(m.Topics, t.Name) {
+				replicas = max(replicas, t.Replicas)
+			}
+		}
 		var second []plan.Topic
 		for _, name := range m.Topics {
 			j := slices.IndexFunc(declared, func(t plan.Topic) bool { return t.Name == name })
@@ -48,6 +55,7 @@ func derive(p *plan.Plan) {
 			t := &declared[j]
 			m.From = t.Cluster
 			copied := copyOf(m, t, p.Cluster(m.To))
+			copied.Replicas = replicasOn(replicas, p.Cluster(m.To))
 			observer.Topics = append(observer.Topics, copied.Name)
 			p.Topics = append(p.Topics, copied)
 			if failsOver[m.Name] && m.Rename != plan.RenameIdentity {
@@ -61,12 +69,12 @@ func derive(p *plan.Plan) {
 
 // copyOf is the topic that a mirror makes for t, as MirrorMaker 2 does: with as
 // many partitions and the configs that its DefaultConfigPropertyFilter lets
-// through. min.insync.replicas is not among these, so the target's own holds.
+// through; how many replicas it has is the mirror's. min.insync.replicas is not among these, so the target's own holds.
 func copyOf(m *plan.Mirror, t *plan.Topic, to *plan.Cluster) plan.Topic {
 	name := strings.NewReplacer("{cluster}", t.Cluster, "{topic}", t.KafkaName()).Replace(m.Rename)
 	c := plan.Topic{
 		Pos: m.Pos, Name: m.To + "/" + name, Kafka: name, Origin: plan.Mirrored, Of: t.Name, Mirror: m.Name,
-		Cluster: m.To, Partitions: t.Partitions, Replicas: replicasOn(t.Replicas, to), MinInsync: 1,
+		Cluster: m.To, Partitions: t.Partitions, MinInsync: 1,
 	}
 	if to != nil {
 		if n, err := strconv.Atoi(to.Config["min.insync.replicas"]); err == nil && n > 0 {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -552,5 +553,36 @@ func TestStandardLibraryIsDocumented(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestCopiesHaveTheReplicasOfTheirMirror: MirrorMaker 2 has one replication.factor
+// for all topics of a flow, which the target's brokers bound.
+func TestCopiesHaveTheReplicasOfTheirMirror(t *testing.T) {
+	files := moduleFS(t, base+`
+audit = topic(kafka, name = "audit.log")
+west = cluster(brokers = 2)
+copy = mirror([audit, orders], to = west)
+at("20s", fail_over(shop, to = copy))
+`)
+	p, err := interp.Load("chunk.star", interp.Options{FS: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, x := range p.Topics {
+		got[x.Name] = x.Replicas
+	}
+	want := map[string]int{
+		"orders": 3, "audit.log": 1, "west/kafka.orders": 2, "west/kafka.audit.log": 2, "west/orders": 2, "west/audit.log": 1,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if x := p.Copy("copy", "orders"); x == nil || x.KafkaName() != "kafka.orders" {
+		t.Errorf("got the copy %v", x)
+	}
+	if x := p.FailOverTopic("copy", "orders"); x == nil || x.KafkaName() != "orders" || x.MinInsync != 2 {
+		t.Errorf("got the topic %v to fail over to", x)
 	}
 }

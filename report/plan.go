@@ -91,6 +91,9 @@ func topologyRows(p *plan.Plan) [][]string {
 		rows = append(rows, []string{"cluster " + c.Name, text, c.Pos.Short()})
 	}
 	for _, t := range p.Topics {
+		if t.Origin != plan.Declared {
+			continue // its mirror's row tells
+		}
 		text := fmt.Sprintf("on %s: %s, %s, min.insync.replicas %d",
 			t.Cluster, count(t.Partitions, "partition"), count(t.Replicas, "replica"), t.MinInsync)
 		if s := settings(t.Config); s != "" {
@@ -101,7 +104,53 @@ func topologyRows(p *plan.Plan) [][]string {
 		}
 		rows = append(rows, []string{"topic " + t.Name, text, t.Pos.Short()})
 	}
+	for i := range p.Mirrors {
+		rows = append(rows, []string{"mirror " + p.Mirrors[i].Name, mirror(p, &p.Mirrors[i], len(p.Sites) > 1), p.Mirrors[i].Pos.Short()})
+	}
+	for _, u := range p.Users {
+		rows = append(rows, []string{"user " + u.Name, "of " + u.Cluster + rights(u.Rights), u.Pos.Short()})
+	}
 	return rows
+}
+
+// mirror tells what a mirror copies, under which names, and where else clients
+// write that fail over to it.
+func mirror(p *plan.Plan, m *plan.Mirror, sites bool) string {
+	var names []string
+	for _, topic := range m.Topics {
+		name := topic
+		if t := p.Copy(m.Name, topic); t != nil {
+			name += " as " + t.KafkaName()
+		}
+		if t := p.FailOverTopic(m.Name, topic); t != nil && t.Origin == plan.FailedTo {
+			name += " (fail-over to " + t.KafkaName() + ")"
+		}
+		names = append(names, name)
+	}
+	text := fmt.Sprintf("%s to %s: %s", m.From, m.To, strings.Join(names, ", "))
+	if m.SyncOffsetsEvery > 0 {
+		text += "; group offsets every " + m.SyncOffsetsEvery.String()
+	}
+	if sites {
+		text += ", in " + m.Site
+	}
+	return text
+}
+
+// rights tells the rights that a user has from the start, in Kafka's words.
+func rights(list []plan.ACL) string {
+	var parts []string
+	for _, a := range list {
+		name := a.Name
+		if a.Prefix {
+			name += "*"
+		}
+		parts = append(parts, fmt.Sprintf("%s on %s %s", a.Operation, a.Resource, name))
+	}
+	if len(parts) == 0 {
+		return ", without rights"
+	}
+	return ": " + strings.Join(parts, ", ")
 }
 
 // nodes tells the nodes of a cluster by role, with their sites when there are
@@ -175,17 +224,36 @@ func loadRows(p *plan.Plan) [][]string {
 		if x.Keys > 0 {
 			text += ", " + count(x.Keys, "key")
 		}
-		text += fmt.Sprintf(", %d bytes each, %s", x.Size, x.Partitioner) + in(x.Site)
+		text += fmt.Sprintf(", %d bytes each, %s", x.Size, x.Partitioner)
+		if x.Owns {
+			text += " among partitions of its own"
+		}
+		text += in(x.Site)
+		if x.User != "" {
+			text += ", as " + x.User
+		}
 		if s := settings(x.Config); s != "" {
 			text += "; " + s
 		}
 		rows = append(rows, []string{"producer " + x.Name, text, x.Pos.Short()})
 	}
 	for _, x := range p.Consumers {
+		if x.Observes != "" {
+			continue // nobody's client
+		}
 		text := fmt.Sprintf("%s of group %s from %s, %s, starts at %s, commits %s",
 			count(x.Members, "member"), x.Group, strings.Join(x.Topics, " "), x.Assignor, x.Start, commits(x)) + in(x.Site)
 		if x.Isolation != "" {
 			text += ", " + x.Isolation
+		}
+		if d := x.Dedup; d != nil {
+			text += ", drops what it had by " + d.Kind
+			if d.Per != "" {
+				text += " per " + d.Per
+			}
+		}
+		if x.User != "" {
+			text += ", as " + x.User
 		}
 		if x.Work > 0 {
 			text += ", works " + x.Work.String() + " a record"

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"starfall/interp/plan"
 	"starfall/runtime/judge"
@@ -26,6 +27,7 @@ func Table(w io.Writer, results []Result, o Options) error {
 func sweepOf(results []Result) sweepPage {
 	p := sweepPage{verdict: string(judge.Pass)}
 	var groups [][]Result
+	var measures []measure
 	passed := 0
 	for _, r := range results {
 		if v := r.Verdict; v != nil && p.context == "" {
@@ -41,11 +43,15 @@ func sweepOf(results []Result) sweepPage {
 			passed++
 		}
 		p.verdict = string(worst(judge.Result(p.verdict), r.Word()))
-		for _, c := range reported(r) {
-			if !slices.Contains(p.measures, c.Text) {
-				p.measures = append(p.measures, c.Text)
+		list, _ := reported(r)
+		for _, m := range list {
+			if !slices.Contains(measures, m) {
+				measures = append(measures, m)
 			}
 		}
+	}
+	for _, m := range measures {
+		p.measures = append(p.measures, m.head())
 	}
 	if p.context == "" && len(results) > 0 {
 		p.title, p.context = results[0].Scenario, "nothing was recorded"
@@ -65,7 +71,7 @@ func sweepOf(results []Result) sweepPage {
 		for _, x := range g[0].Params {
 			row.params = append(row.params, x.Value)
 		}
-		for _, m := range p.measures {
+		for _, m := range measures {
 			row.values = append(row.values, over(g, m))
 		}
 		row.broken = why(g)
@@ -122,55 +128,107 @@ func kOfN(g []Result) string {
 	return text
 }
 
-func reported(r Result) []judge.Claim {
-	if r.Verdict == nil {
-		return nil
+// measure is a reported measure of a sweep: its text and, as one text can stand
+// for several things when it is said in a loop, which of these it is.
+type measure struct {
+	text string
+	nth  int // from 0
+}
+
+func (m measure) head() string {
+	if m.nth == 0 {
+		return m.text
 	}
-	var out []judge.Claim
+	return fmt.Sprintf("%s #%d", m.text, m.nth+1)
+}
+
+// reported gives the reported claims of a run, in their order.
+func reported(r Result) (list []measure, claims map[measure]judge.Claim) {
+	claims = map[measure]judge.Claim{}
+	if r.Verdict == nil {
+		return nil, claims
+	}
 	for _, c := range r.Verdict.Claims {
-		if c.Kind == plan.Report {
-			out = append(out, c)
+		if c.Kind != plan.Report {
+			continue
 		}
+		m := measure{text: c.Text}
+		for claims[m].Text != "" {
+			m.nth++
+		}
+		claims[m] = c
+		list = append(list, m)
+	}
+	return list, claims
+}
+
+// valuesOf gives the numbers of a reported claim: one, or one a series; a value
+// that was never reached is infinite.
+func valuesOf(c judge.Claim) []float64 {
+	number := func(v *float64) float64 {
+		if v == nil {
+			return math.Inf(1)
+		}
+		return *v
+	}
+	var out []float64
+	switch {
+	case len(c.Values) > 0:
+		for _, x := range c.Values {
+			out = append(out, number(x.Value))
+		}
+	case c.Value != nil:
+		out = append(out, *c.Value)
+	case c.Outcome == judge.Tabulated && strings.HasPrefix(c.Measured, judge.Quantity(math.Inf(1), c.Unit)):
+		out = append(out, math.Inf(1))
 	}
 	return out
 }
 
-// over gives the median of a measure over the repeats and, when they differ,
-// its range.
-func over(g []Result, measure string) string {
+// over gives the median of a measure over the repeats, and over its series
+// where it has several, and, when they differ, its range; of what is true or
+// not, how often it was. Runs without the measure are told.
+func over(g []Result, m measure) string {
 	var values []float64
 	var unit plan.Unit
-	text := none
+	runs := 0
 	for _, r := range g {
-		for _, c := range reported(r) {
-			if c.Text != measure {
-				continue
-			}
-			text = c.Measured
-			switch {
-			case c.Value != nil:
-				values = append(values, *c.Value)
-				unit = c.Unit
-			case c.Outcome == judge.Tabulated:
-				values = append(values, math.Inf(1)) // never
-				unit = c.Unit
-			}
+		_, claims := reported(r)
+		c := claims[m]
+		if v := valuesOf(c); len(v) > 0 {
+			values, unit = append(values, v...), c.Unit
+			runs++
 		}
 	}
 	if len(values) == 0 {
 		return none
 	}
-	if len(g) == 1 {
-		return text
+	if len(g) == 1 && len(values) == 1 {
+		// A gauge tells its own range.
+		_, claims := reported(g[0])
+		if text := claims[m].Measured; utf8.RuneCountInString(text) <= maxValue {
+			return text
+		}
 	}
 	slices.Sort(values)
-	low, mid, high := judge.Quantity(values[0], unit), judge.Quantity(median(values), unit), judge.Quantity(values[len(values)-1], unit)
-	out := mid
-	if low != high {
+	low, high := judge.Quantity(values[0], unit), judge.Quantity(values[len(values)-1], unit)
+	out := judge.Quantity(median(values), unit)
+	switch {
+	case low == high:
+		out = low
+	case unit == plan.UnitTruth:
+		yes := 0
+		for _, v := range values {
+			if v != 0 {
+				yes++
+			}
+		}
+		return fmt.Sprintf("%s %d of %d", high, yes, len(g))
+	default:
 		out += fmt.Sprintf(" (%s–%s)", low, high)
 	}
-	if len(values) < len(g) {
-		out += fmt.Sprintf(" %d of %d", len(values), len(g))
+	if runs < len(g) {
+		out += fmt.Sprintf(" %d of %d", runs, len(g))
 	}
 	return out
 }

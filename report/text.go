@@ -168,6 +168,9 @@ func timelineOf(x judge.Row) timelineRow {
 	} else if x.Error != "" {
 		r.proof = "not proved: " + x.Error
 	}
+	if x.File != "" && !strings.HasPrefix(x.Proof, "exit code 0") {
+		r.proof += ", all of it in " + x.File
+	}
 	if x.Planned != nil {
 		r.took = fmt.Sprintf("%+d ms", (x.At-*x.Planned).Std().Round(time.Millisecond)/time.Millisecond)
 	}
@@ -304,6 +307,8 @@ func undoing(event string) string {
 		word = "restart"
 	case plan.Configure:
 		word, resolved = "revert "+verb, false
+	case plan.Reroute:
+		word, resolved = "end of reroute", false
 	case plan.Netsplit, plan.Slow, plan.Lose, plan.Throttle:
 		word, resolved = "heal "+verb, false
 	}

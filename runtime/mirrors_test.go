@@ -400,9 +400,12 @@ func TestElectionsByPlanName(t *testing.T) {
 		p := twin(event("a", at(3), plan.Action{Verb: plan.Note, Text: "now"}))
 		go func() {
 			time.Sleep(5 * time.Second)
-			f.observe(Change{At: time.Now(), Cluster: "west", Kind: ChangeLeader, Topic: "orders", Node: 1, Epoch: 2, Text: "orders/0: leader is west-1"})
-			f.observe(Change{At: time.Now(), Cluster: "west", Kind: ChangeTruncated, Topic: "orders", Node: 1, Text: "orders/0: west-1 truncated"})
-			f.observe(Change{At: time.Now(), Cluster: "west", Kind: ChangeLeader, Topic: "heartbeats", Node: 1})
+			f.mu.Lock()
+			observe := f.observe
+			f.mu.Unlock()
+			observe(Change{At: time.Now(), Cluster: "west", Kind: ChangeLeader, Topic: "orders", Node: 1, Epoch: 2, Text: "orders/0: leader is west-1"})
+			observe(Change{At: time.Now(), Cluster: "west", Kind: ChangeTruncated, Topic: "orders", Node: 1, Text: "orders/0: west-1 truncated"})
+			observe(Change{At: time.Now(), Cluster: "west", Kind: ChangeLeader, Topic: "heartbeats", Node: 1})
 		}()
 		out := open(t, func() (Result, error) { return Run(t.Context(), p, o) })
 		if out.err != nil {

@@ -110,7 +110,9 @@ func TestDeniedIsToldOnce(t *testing.T) {
 		f := newFake()
 		go func() {
 			time.Sleep(3 * time.Second)
+			f.mu.Lock()
 			denied := f.specs[0].Denied
+			f.mu.Unlock()
 			denied("shop", 1, "kafka", "not authorized")
 			denied("shop", 2, "kafka", "not authorized")
 			denied("shop", 1, "kafka", "another answer")

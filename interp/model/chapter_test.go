@@ -339,6 +339,18 @@ func TestUsers(t *testing.T) {
 			},
 			[]string{"b/deny: warning: deny: alice is denied Write on topic orders already at 30s"},
 			func(b *builder) { secure(b); b.at("a", "0s", right(plan.Deny, "Write", "topic", "orders")) }},
+		{"taken and given at once",
+			func(b *builder) {
+				secure(b)
+				b.at("a", "20s", right(plan.Revoke, "Write", "topic", "orders"))
+				b.at("b", "20s", right(plan.Allow, "Write", "topic", "orders"))
+			},
+			[]string{"b/allow: warning: allow: at 20s there is a revoke of alice Write on topic orders as well, and which comes first nobody knows"},
+			func(b *builder) {
+				secure(b)
+				b.at("a", "20s", right(plan.Revoke, "Write", "topic", "orders"))
+				b.at("b", "21s", right(plan.Allow, "Write", "topic", "orders"))
+			}},
 		{"revoke of nothing",
 			func(b *builder) { secure(b); b.at("a", "30s", right(plan.Revoke, "Read", "group", "billing")) },
 			[]string{"a/revoke: error: revoke: at 30s nothing allows or denies alice Read on group billing"},

@@ -14,11 +14,18 @@ import (
 type userState struct {
 	u             *plan.User
 	allowed, deny map[plan.ACL]bool
+	last          map[plan.ACL]rightChange
 	may           bool // an event of unknown time changes them
 }
 
+// rightChange is what was last done about a right.
+type rightChange struct {
+	verb plan.Verb
+	at   plan.Duration
+}
+
 func newUserState(u *plan.User) *userState {
-	s := &userState{u: u, allowed: make(map[plan.ACL]bool), deny: make(map[plan.ACL]bool)}
+	s := &userState{u: u, allowed: make(map[plan.ACL]bool), deny: make(map[plan.ACL]bool), last: make(map[plan.ACL]rightChange)}
 	for _, right := range u.Rights {
 		s.allowed[right] = true
 	}
@@ -140,6 +147,11 @@ func (c *checker) right(a *plan.Action, now plan.Duration) {
 		return
 	}
 	acl := *a.ACL
+	// What happens at one moment happens side by side.
+	if before, ok := u.last[acl]; ok && before.at == now && (a.Verb == plan.Revoke) != (before.verb == plan.Revoke) {
+		c.actWarn(a, "do one of them a second later", "at %s there is a %s of %s %s as well, and which comes first nobody knows", now, before.verb, u.u.Name, aclText(acl))
+	}
+	u.last[acl] = rightChange{a.Verb, now}
 	switch a.Verb {
 	case plan.Allow:
 		if u.allowed[acl] && !u.may {

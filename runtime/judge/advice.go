@@ -68,6 +68,27 @@ func text(s string) func(broken) string { return func(broken) string { return s 
 func advices() []advised {
 	return []advised{
 		{func(b broken) bool {
+			return b.term.Measure == "denied" && (b.producer != nil || b.consumer != nil)
+		}, text("a cluster with users denies what no right allows, and a denial beats every right (StandardAuthorizer)"), "allow"},
+		{func(b broken) bool { return b.is(plan.RefMirror, "identical") && b.term.Aspect == "offsets" },
+			text("a copy has offsets of its own: the mirror writes records anew, and what was deleted, aborted or copied twice shifts them"), "mirror"},
+		{func(b broken) bool {
+			return b.is(plan.RefConsumer, "missing", "undelivered", "dropped") && b.consumer != nil && b.consumer.Dedup != nil && b.consumer.Dedup.Kind == "high_water" && b.dropped()
+		}, func(b broken) string {
+			return "dedup drops what is not beyond its mark: high_water(per = \"" + b.consumer.Dedup.Per + "\") is right only where records that share a mark come in one order"
+		}, "high_water"},
+		{func(b broken) bool {
+			return b.is(plan.RefConsumer, "duplicates") && b.consumer != nil && b.consumer.Dedup != nil
+		},
+			text("dedup remembers in the memory of a member: it does not know what another member had, nor after a crash what it had itself"), "duplicates"},
+		{func(b broken) bool {
+			return b.is(plan.RefConsumer, "duplicates") && b.consumer != nil && b.failedOver(b.consumer.Name)
+		},
+			text("the group goes on at the target from translated offsets, which are those of the last sync: what it had since comes again"), "fail_over"},
+		{func(b broken) bool {
+			return b.is(plan.RefConsumer, "out_of_order") && b.consumer != nil && b.failedOver(b.consumer.Name)
+		}, text("after a fail-over the group reads the copy and the new topic side by side: nothing orders the one before the other"), "fail_over"},
+		{func(b broken) bool {
 			return b.slow() && b.acks("all") && b.down != "" && b.topic != nil && b.topic.Replicas > 1 && b.topic.MinInsync >= b.topic.Replicas
 		}, text("min.insync.replicas equals the number of replicas: with one broker away every write is refused (NOT_ENOUGH_REPLICAS)"), "min_insync"},
 		{func(b broken) bool { return b.slow() && b.acks("all") && b.down != "" }, func(b broken) string {
@@ -87,6 +108,8 @@ func advices() []advised {
 			return b.lost() && b.acks("all") && b.down != "" && b.topic != nil && b.topic.MinInsync <= 1
 		},
 			text("min.insync.replicas=1: with acks=all a leader that is alone in the in-sync set acknowledges by itself"), "min_insync"},
+		{func(b broken) bool { return b.lost() && b.failedOver("") },
+			text("a mirror copies after the acknowledgement: what it has not copied when clients fail over stays behind"), "fail_over"},
 		{func(b broken) bool {
 			return b.is(plan.RefConsumer, "missing", "undelivered") && b.consumer != nil && b.consumer.Start == "latest"
 		}, text("start = \"latest\": what was written before the group's first assignment is never read"), "consumer"},
@@ -123,6 +146,19 @@ func advices() []advised {
 		{func(b broken) bool { return b.is(plan.RefConsumer, "idle_members", "assignment") },
 			text("a partition has one reader in a group: members beyond the number of partitions stay idle"), "assignment"},
 	}
+}
+
+// dropped tells whether the consumer's dedup dropped anything.
+func (b broken) dropped() bool {
+	x := b.j.consumer(b.consumer.Name)
+	return x != nil && x.dropping
+}
+
+// failedOver tells whether a client, or with no name any, is told to fail over.
+func (b broken) failedOver(name string) bool {
+	is := false
+	failOvers(b.j.plan, func(client plan.Ref, _ string) { is = is || name == "" || client.Name == name })
+	return is
 }
 
 func (b broken) resized() bool {

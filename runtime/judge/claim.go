@@ -97,7 +97,15 @@ func (j *judging) rule(t *plan.Term) ruling {
 // coming in when the drain ended.
 func (j *judging) drainLimited(r *ruling, a answer) {
 	q := a.question
-	if q == nil || q.kind != plan.RefConsumer || !j.drained[j.consumers[q.index].plan.Name] || len(a.numbers) != 1 {
+	if q == nil || len(a.numbers) != 1 {
+		return
+	}
+	if q.kind == plan.RefMirror && q.term.Measure == "missing" && j.drained[r.term.Subject.Name] {
+		r.outcome = NoData
+		r.measured = fmt.Sprintf("%s not copied when the drain ended, and records still came in: give it a longer drain", Number(float64(q.total)))
+		return
+	}
+	if q.kind != plan.RefConsumer || !j.drained[j.consumers[q.index].plan.Name] {
 		return
 	}
 	switch q.term.Measure {

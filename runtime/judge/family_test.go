@@ -295,6 +295,47 @@ func TestLiveFollowsFailOver(t *testing.T) {
 	}
 }
 
+// TestMirrorStillCopying takes no mirror for lossy that was not given the time.
+func TestMirrorStillCopying(t *testing.T) {
+	x := newTwin()
+	just(func(r *fate) { r.copied = -1 }, 998, 999)(x)
+	x.events = []record.Event{{At: 21 * sec, Kind: record.KindDrainLimit, Name: "copy", Arriving: true}}
+	v := x.judge(t, mirror("missing").none().expect())
+	if c := v.Claims[0]; c.Outcome != NoData || !strings.HasPrefix(c.Measured, "2 not copied when the drain ended") || v.Result != Inconclusive {
+		t.Errorf("got %s (%s), %s, want no data", c.Outcome, c.Measured, v.Result)
+	}
+}
+
+func TestAdviceOfTheChapter(t *testing.T) {
+	dropsAll := func(kind, per string, change func(r *fate)) func(*twin) {
+		return func(x *twin) {
+			x.plan.Consumers[0].Dedup = &plan.Dedup{Kind: kind, Per: per}
+			just(change, 1500)(x)
+		}
+	}
+	for _, tt := range []struct {
+		claim  say
+		change func(*twin)
+		topic  string
+		says   string
+	}{
+		{mirror("identical").aspect("offsets").equals(1), func(x *twin) { x.events = []record.Event{compared("offsets", 9, 1, "x")} }, "mirror", "a copy has offsets of its own"},
+		{billing("denied").none(), func(x *twin) { x.events = []record.Event{{At: sec, Kind: record.KindDenied, Name: "billing"}} }, "allow", "a cluster with users denies"},
+		{billing("missing").none(), dropsAll("high_water", "topic", func(r *fate) { r.delivered[0].dropped = true }), "high_water", "dedup drops what is not beyond its mark: high_water(per = \"topic\")"},
+		{billing("duplicates").none(), dropsAll("id_set", "", func(r *fate) { r.delivered = append(r.delivered, r.delivered[0]) }), "duplicates", "dedup remembers in the memory"},
+		{billing("duplicates").none(), just(func(r *fate) { r.delivered = append(r.delivered, r.delivered[0]) }, 1500), "fail_over", "the group goes on at the target"},
+		{billing("out_of_order").none(), just(func(r *fate) { r.delivered[0].at = 11 * sec }, 999), "fail_over", "after a fail-over the group reads the copy"},
+		{orders("lost").none(), just(func(r *fate) { r.lost, r.copied = true, -1 }, 700), "fail_over", "a mirror copies after the acknowledgement"},
+	} {
+		x := newTwin()
+		tt.change(x)
+		c := x.judge(t, tt.claim.expect()).Claims[0]
+		if c.Outcome != Broken || c.Topic != tt.topic || !strings.HasPrefix(c.Advice, tt.says) {
+			t.Errorf("%s: got %s (%s), %q of %q, want %q of %q", tt.claim.Text, c.Outcome, c.Measured, c.Advice, c.Topic, tt.says, tt.topic)
+		}
+	}
+}
+
 // TestTimelineOfTheChapter has a row for each tool, refusal and comparison.
 func TestTimelineOfTheChapter(t *testing.T) {
 	p := twinPlan()

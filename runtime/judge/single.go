@@ -66,8 +66,8 @@ func (j *judging) single(t *plan.Term) answer {
 }
 
 // refused counts the answers with which brokers refused a consumer for want of
-// rights. Each member tells of an answer once, however often it is repeated,
-// until it gets another: one denied member counts 1, not once a retry.
+// rights, those that differ: an answer of Kafka's counts once at each cluster,
+// however often it is repeated and however many members get it.
 func (j *judging) refused(name string, w window) answer {
 	var list []happening
 	for _, e := range j.events {

@@ -137,8 +137,25 @@ type batchWriter struct {
 	trouble func(error)
 }
 
-// write gives the offset of the first record; it stands behind no other record of
-// the batch. Errors are sarama.ErrClosedClient and what no repetition mends.
+// writeAll writes records as one batch, or as smaller ones where that is too large
+// for the topic, as the Java producer does. acked is told of each batch where it
+// stands.
+func (w *batchWriter) writeAll(records []logRecord, acked func(batch []logRecord, at int64)) error {
+	at, err := w.write(records)
+	if errors.Is(err, sarama.ErrMessageSizeTooLarge) && len(records) > 1 {
+		half := len(records) / 2
+		if err := w.writeAll(records[:half], acked); err != nil {
+			return err
+		}
+		return w.writeAll(records[half:], acked)
+	}
+	if err == nil {
+		acked(records, at)
+	}
+	return err
+}
+
+// write gives the offset of the first record; the others follow it. Errors are sarama.ErrClosedClient and what no repetition mends.
 func (w *batchWriter) write(records []logRecord) (int64, error) {
 	first := records[0].timestamp
 	b := &sarama.RecordBatch{

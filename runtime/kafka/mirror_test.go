@@ -447,13 +447,19 @@ func TestMirrorCutOff(t *testing.T) {
 	}
 }
 
-// A record that the target refuses for good stops the mirror, and it says so.
+// A record that the target refuses for good stops the mirror, and it says so; a
+// batch that is too large is written in parts.
 func TestMirrorStopsOnRefusal(t *testing.T) {
 	b := start(t, mirrorScenario(), 10)
 	m := b.mirror()
 	copied := plan.Ref{Kind: plan.RefTopic, Name: "west/kafka.orders"}
 	if _, err := b.control.Do(b.ctx, "west", plan.Action{Verb: plan.Configure, Targets: []plan.Ref{copied}, Config: map[string]string{"max.message.bytes": "200"}}); err != nil {
 		t.Fatal(err)
+	}
+	b.put("kafka", "orders", 0, numbered(0, 50)...)
+	b.until("the copy in parts", func() bool { return b.end("west", "kafka.orders", 0) == 50 })
+	if got := b.read("west", "kafka.orders", 0, 50); !slices.EqualFunc(got, numbered(0, 50), same) {
+		t.Errorf("the copy in parts differs: got %d records", len(got))
 	}
 	b.put("kafka", "orders", 0, logRecord{value: make([]byte, 1000), timestamp: ancient.UnixMilli()})
 	b.until("the end", func() bool { return m.(*mirror).err() != nil })

@@ -104,7 +104,10 @@ func (k *copier) write(tp record.TopicPartition, queue <-chan []logRecord) {
 	}}
 	for records := range queue {
 		for _, batch := range batchesOf(records, javaBatch) {
-			down, err := w.write(batch)
+			err := w.writeAll(batch, func(part []logRecord, down int64) {
+				told = ""
+				m.memory.took(tp, part, down)
+			})
 			switch {
 			case errors.Is(err, sarama.ErrClosedClient) || err != nil && m.ctx.Err() != nil:
 				k.discard(queue)
@@ -114,8 +117,6 @@ func (k *copier) write(tp record.TopicPartition, queue <-chan []logRecord) {
 				k.discard(queue)
 				return
 			}
-			told = ""
-			m.memory.took(tp, batch, down)
 		}
 	}
 }

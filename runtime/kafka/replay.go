@@ -158,10 +158,10 @@ func (c *Control) replayPartition(ctx context.Context, k *cluster, cluster, topi
 			keep = append(keep, r)
 		}
 		for _, batch := range batchesOf(keep, replayBatch) {
-			if _, err := w.write(batch); err != nil {
+			err := w.writeAll(batch, func(part []logRecord, _ int64) { written += int64(len(part)) })
+			if err != nil {
 				return written, err
 			}
-			written += int64(len(batch))
 		}
 		if len(x.records) == 0 && x.next < end && !f.client.pause() {
 			return written, sarama.ErrClosedClient
