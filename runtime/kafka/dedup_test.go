@@ -114,7 +114,7 @@ func TestDedupDrops(t *testing.T) {
 	b := start(t, p, 10)
 	m := b.consumer(1)
 	shop := b.producer(1)
-	shop.Begin(b.clock.Now(), 1000)
+	shop.Begin(b.clock.Now(), pace)
 	b.sleep(2 * time.Second)
 	b.drowse(2 * time.Second) // a broker that is frozen takes what it is sent, and answers too late
 	b.sleep(6 * time.Second)

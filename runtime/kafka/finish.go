@@ -31,15 +31,25 @@ func (c *consumer) finish(ctx context.Context, s *seat) {
 		ctx, cancel = context.WithDeadline(ctx, now.Add(time.Duration(finishShare*float64(deadline.Sub(now)))))
 		defer cancel()
 	}
-	ends, ok := s.ends(ctx)
-	for ok && !s.finished(ctx, ends) {
-		select {
-		case <-ctx.Done():
-			ok = false
-		case <-c.quit:
-			return
-		case <-time.After(s.set.wall(100 * time.Millisecond)):
+	done := make(chan bool, 1)
+	go func() { // a coordinator that does not answer holds it up, until the seat is torn
+		ends, ok := s.ends(ctx)
+		for ok && !s.finished(ctx, ends) {
+			select {
+			case <-ctx.Done():
+				ok = false
+			case <-c.quit:
+				ok = false
+			case <-time.After(s.set.wall(100 * time.Millisecond)):
+			}
 		}
+		done <- ok
+	}()
+	ok := false
+	select {
+	case ok = <-done:
+	case <-ctx.Done():
+	case <-c.quit:
 	}
 	if !ok {
 		c.spec.Env.Log(memberID(c.spec.Consumer.Name, c.spec.Member) + ": left before everything was read")

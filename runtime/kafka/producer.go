@@ -60,6 +60,7 @@ type producer struct {
 	sched    schedule
 	begun    bool
 	stopped  bool          // no schedule any more: Stop or Crash
+	ending   bool          // nothing is sent any more
 	route    *route        // where records go
 	aim      *route        // where they are to go; nil: nowhere else
 	stranded []entry       // between two routes when the member ended
@@ -546,7 +547,7 @@ func (p *producer) finish(reset bool) {
 	p.once.Do(func() { close(p.quit) })
 	p.mu.Lock()
 	aim := p.aim
-	p.aim = nil
+	p.aim, p.ending = nil, true
 	p.mu.Unlock()
 	if aim != nil {
 		p.leave(aim)

@@ -177,9 +177,11 @@ func (p *producer) Redirect(ctx context.Context, to runtime.Destination) error {
 	}
 	r := p.newRoute(to.Bootstrap, to.Login, to.Topics[0])
 	done := make(chan struct{})
+	p.way.Lock() // no route is being taken
 	p.mu.Lock()
 	if p.stopped {
 		p.mu.Unlock()
+		p.way.Unlock()
 		p.leave(r)
 		return errEnded
 	}
@@ -203,6 +205,7 @@ func (p *producer) Redirect(ctx context.Context, to runtime.Destination) error {
 		}
 	})
 	p.mu.Unlock()
+	p.way.Unlock()
 	if before != nil {
 		p.leave(before)
 	}
@@ -220,12 +223,13 @@ func (p *producer) Redirect(ctx context.Context, to runtime.Destination) error {
 	}
 }
 
-// take makes an aimed route the member's; false when it is no longer aimed at.
+// take makes an aimed route the member's; false when it is no longer aimed at. A
+// member that is being stopped still takes it: what waits is to go there.
 func (p *producer) take(r *route) bool {
 	p.way.Lock()
 	defer p.way.Unlock()
 	p.mu.Lock()
-	if p.stopped || p.aim != r {
+	if p.ending || p.aim != r {
 		p.mu.Unlock()
 		return false
 	}
@@ -243,7 +247,7 @@ func (p *producer) take(r *route) bool {
 	slices.SortFunc(left, func(a, b entry) int { return cmp.Compare(a.seq, b.seq) })
 
 	p.mu.Lock()
-	if p.stopped { // meanwhile: what is left is the end's to decide on
+	if p.ending { // meanwhile: what is left is the end's to decide on
 		p.stranded = left
 		p.mu.Unlock()
 		return false
