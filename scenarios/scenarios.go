@@ -48,25 +48,38 @@ type Scenario struct {
 
 // Row is a question of the chapter.
 type Row struct {
-	ID    string
-	Title string
+	ID       string
+	Title    string
+	Question string
 }
 
 // Rows are the chapter's questions, in its order.
 func Rows() []Row {
 	return []Row{
-		{"setup", "Three brokers, with ZooKeeper and without"},
-		{"tools", "Kafka's own tools"},
-		{"resize", "More partitions while records come in"},
-		{"sharing", "Consumers that share a topic"},
-		{"node", "One of three brokers is killed"},
-		{"insync", "How many in-sync replicas are safe"},
-		{"night", "What to be woken up for at night"},
-		{"unclean", "When an unclean election is all right"},
-		{"health", "A health check for the sending rate"},
-		{"dedup", "Idempotent producers, by hand and by Kafka"},
-		{"mirror", "A mirror, and whether it is identical"},
-		{"sites", "A data centre that is cut off"},
+		{"setup", "Three brokers, with ZooKeeper and without",
+			"A cluster of three brokers is set up with three ZooKeeper nodes, and one in KRaft mode beside it. How many of the nodes that hold it together may be lost, and what stops when more are?"},
+		{"tools", "Kafka's own tools",
+			"What is each of Kafka's command line tools for, what replaced those that are gone, and how does a scenario say the same?"},
+		{"resize", "More partitions while records come in",
+			"A topic gets more partitions under load. Does the consumer read all of them, and does the producer write to all? What breaks, and how far does it go?"},
+		{"sharing", "Consumers that share a topic",
+			"Two consumers share the messages of a topic. How many can compete for them, how many where there is one partition, and which tool shows who reads what?"},
+		{"node", "One of three brokers is killed",
+			"A thousand unique messages a second, and a group that reads them all. One node is killed: the rate must not drop. It is started again: what happens?"},
+		{"insync", "How many in-sync replicas are safe",
+			"Which acks, min.insync.replicas and unclean.leader.election.enable keep what was acknowledged, when leaders die or are cut off?"},
+		{"night", "What to be woken up for at night",
+			"Which alarms ring in which outage, and are they early enough?"},
+		{"unclean", "When an unclean election is all right",
+			"What does it give, and what does it take?"},
+		{"health", "A health check for the sending rate",
+			"A metric of the rate of sending, and an alert when it falls below 800 a second: does it ring in an outage, and only then?"},
+		{"dedup", "Idempotent producers, by hand and by Kafka",
+			"Records are written twice when an answer is lost. Which ways of remembering let none through twice and drop none by mistake, and what do they cost?"},
+		{"mirror", "A mirror, and whether it is identical",
+			"A cluster is mirrored to a single machine. Is the mirror identical in all ways that matter?"},
+		{"sites", "A data centre that is cut off",
+			"Home has lost sight of dc1, which can be reached by way of London; dc2 has a mirror. In which steps does one fail over, without disturbing those who read, and those who write?"},
 	}
 }
 
