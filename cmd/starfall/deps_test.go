@@ -25,6 +25,7 @@ func allowed() map[string][]string {
 		"internal/spell":         {},
 		"internal/turn":          {"github.com/rogpeppe/go-internal/..."}, // for tests only
 		"internal/cputime":       {},                                      // for benchmarks only
+		"internal/kept":          {"runtime/judge"},
 		"internal/kafkaconf":     {"internal/spell"},
 		"internal/kafkatools":    {"internal/spell"},
 		"interp/plan":            {},
@@ -46,9 +47,10 @@ func allowed() map[string][]string {
 		"runtime/embedded/group": {"runtime/embedded/core", "runtime/embedded/internal/rules", "interp/plan", kmsg},
 		"runtime/embedded/wire":  {"runtime/embedded/core", kmsg},
 		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
-		"fidelity":               {"runtime/judge"},
+		"fidelity":               {"runtime/judge", "internal/kept"},
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"scenarios":              {},
+		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
 		"examples":               {},
 		"examples/clients/go":    {sarama},
 		"cmd/starfall":           {"*"},

@@ -101,6 +101,9 @@ func stdFile(name string) (string, error) {
 // for what the engine cannot do, warnings for what the speed makes meaningless.
 func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float64, quiet bool) error {
 	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
+	if strings.HasPrefix(path, stdPrefix) {
+		root = stdPrefix
+	}
 	open := func(pos plan.Pos) plan.Pos {
 		if !strings.HasPrefix(pos.File, "@") {
 			pos.File = root + pos.File
