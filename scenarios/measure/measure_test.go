@@ -105,6 +105,7 @@ func recorded() outcome {
 		return cell{
 			Params: []kept.Param{{Name: "a", Value: value}}, Result: result, Reason: "why",
 			Claims: []kept.Claim{
+				{Kind: "report", Text: "x.lost", Outcome: "tabulated", Measured: "3 of 10", Value: number(v)},
 				{Kind: "expect", Text: "x.lost.none()", Outcome: outcome, Measured: "3 of 10", Value: number(v), First: "x-1 #7"},
 				{Kind: "report", Text: "x.stall", Outcome: "tabulated", Measured: "1.20 s on orders/2, from 0:12.023", Value: number(v), Unit: "s"},
 			},
@@ -160,7 +161,7 @@ func TestMatrixSaysWhatSaysNothing(t *testing.T) {
 	var b bytes.Buffer
 	recorded().matrix(&b, "embedded")
 	for _, want := range []string{
-		"| embedded | `x.lost.none()` | `x.stall` | verdict |",
+		"| embedded | `x.lost` | `x.stall` | verdict |",
 		"| a=2 | ✗ 3 of 10 | 1.20 s on orders/2, from 0:12.023 | FAIL |",
 		"a=3 says nothing: why.",
 	} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -105,7 +106,7 @@ func summary(name string, runs []kept.Run) outcome {
 	first := runs[0].Verdict
 	o := outcome{
 		Scenario: name, Engine: first.Engine, Kafka: first.Kafka, Date: time.Now().UTC().Format(time.DateOnly),
-		Result: string(kept.Worst(runs)), RunFor: float64(first.RunFor),
+		Result: string(kept.Worst(runs)), RunFor: time.Duration(first.RunFor).Seconds(),
 	}
 	for _, r := range runs {
 		c := cell{Params: r.Params, Speed: r.Verdict.Speed, Result: string(r.Verdict.Result), Claims: kept.Claims(r.Verdict)}
@@ -118,13 +119,14 @@ func summary(name string, runs []kept.Run) outcome {
 }
 
 // columns are the claims of all cells, in their order, each once: reports, and
-// expectations whose measure no report shows.
+// expectations whose measure no report shows. Those of reports have the mark of
+// the expectation.
 func (o outcome) columns() []string {
 	var out []string
 	for _, c := range o.Cells {
 		at := 0
 		for _, k := range c.Claims {
-			if k.Kind == "assume" {
+			if k.Kind == "assume" || c.reported(k) {
 				continue
 			}
 			i := slices.Index(out, k.Text)
@@ -136,6 +138,20 @@ func (o outcome) columns() []string {
 		}
 	}
 	return out
+}
+
+// reported tells whether a report of the cell shows what an expectation
+// measured: the report's text, and a bound.
+func (c cell) reported(k kept.Claim) bool {
+	return slices.ContainsFunc(c.Claims, func(r kept.Claim) bool { return r.Kind == "report" && bounds(k, r.Text) })
+}
+
+var bound = regexp.MustCompile(`^\.(none|equals|at_least|at_most|never_below|never_above)\([^()]*\)$`)
+
+// bounds tells whether a claim is an expectation of the measure of that text.
+func bounds(k kept.Claim, text string) bool {
+	rest, ok := strings.CutPrefix(k.Text, text)
+	return ok && k.Kind == "expect" && bound.MatchString(rest)
 }
 
 // inconclusive tells whether a cell says nothing.

@@ -194,18 +194,23 @@ func (c cell) why() string { return strings.TrimSuffix(oneLine(c.Reason), ".") }
 // told gives what became of a claim in a cell; a cell need not have it.
 func (c cell) told(text string) string {
 	k, ok := c.claim(text)
-	switch {
-	case !ok:
+	if !ok {
 		return "–"
-	case k.Kind == "report" && k.Outcome != "no data":
-		return oneLine(k.Measured)
-	case k.Outcome == "held":
-		return "✓ " + oneLine(k.Measured)
-	case k.Outcome == "broken":
-		return "✗ " + oneLine(k.Measured)
 	}
-	return k.Outcome + ": " + oneLine(k.Measured)
+	if k.Outcome == "no data" {
+		return "no data: " + oneLine(k.Measured)
+	}
+	mark := marks()[k.Outcome]
+	for _, x := range c.Claims {
+		if bounds(x, text) {
+			mark += marks()[x.Outcome]
+		}
+	}
+	return mark + oneLine(k.Measured)
 }
+
+// marks are what the page shows of outcomes.
+func marks() map[string]string { return map[string]string{"held": "✓ ", "broken": "✗ "} }
 
 func sentence(s string) string {
 	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "?") {
