@@ -171,7 +171,7 @@ func timelineOf(x judge.Row) timelineRow {
 	if x.File != "" && !strings.HasPrefix(x.Proof, "exit code 0") {
 		r.proof += ", all of it in " + x.File
 	}
-	if x.Planned != nil {
+	if x.Planned != nil && x.At >= 0 { // what is due at 0 may be done before the clients start, and is then not early
 		r.took = fmt.Sprintf("%+d ms", (x.At-*x.Planned).Std().Round(time.Millisecond)/time.Millisecond)
 	}
 	return r

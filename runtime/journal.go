@@ -173,6 +173,9 @@ func line(e record.Event) string {
 	case record.KindDrained:
 		return "group " + e.Name + " has reached the end"
 	case record.KindDrainLimit:
+		if strings.HasPrefix(e.What, "mirror ") {
+			return e.What
+		}
 		return "group " + e.Name + ": drain limit reached before the end"
 	case record.KindInterrupted:
 		return "interrupted"

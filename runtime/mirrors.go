@@ -213,8 +213,11 @@ func (r *run) drainMirrors() {
 		}
 	}
 	for _, name := range sorted(open) {
-		if text := open[name].text; text != "" {
-			r.journal.add(time.Now(), record.Event{Kind: record.KindCluster, Cluster: r.p.Mirror(name).To, What: text})
+		if x := open[name]; x.text != "" {
+			r.journal.add(time.Now(), record.Event{
+				Kind: record.KindDrainLimit, Name: name, What: x.text,
+				Arriving: time.Since(x.since) < max(r.clock.wall(lately), copyFloor),
+			})
 		}
 	}
 }

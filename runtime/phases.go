@@ -418,9 +418,12 @@ func (r *run) drain(ends map[string]map[int32]int64) {
 	}
 }
 
+// lately is how long ago, in scenario time, what came last still shows that more
+// was to come.
+const lately = 2 * time.Second
+
 // drainLimit journals that a group has not reached the end.
 func (r *run) drainLimit(i int32, missing []position, why string) {
-	const lately = 2 * time.Second
 	r.journal.add(time.Now(), record.Event{
 		Kind: record.KindDrainLimit, Name: r.p.Consumers[i].Name,
 		Arriving: r.watch.arriving(i, r.clock.Now()-lately),

@@ -78,12 +78,12 @@ func (l *load) failOver(ctx context.Context, name, mirror string) (Proof, error)
 	if err != nil {
 		return Proof{}, err
 	}
-	defer free()
 	to, err := abroad(l.p, c, mirror)
 	if err != nil {
+		free()
 		return Proof{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return l.redirect(ctx, c, to, false)
+	return l.redirect(ctx, c, free, to, false)
 }
 
 // failBack sends a client home. A consumer first reads what stands where it is.
@@ -92,55 +92,28 @@ func (l *load) failBack(ctx context.Context, name string) (Proof, error) {
 	if err != nil {
 		return Proof{}, err
 	}
-	defer free()
 	to, err := home(l.p, c.topics()...)
 	if err != nil {
+		free()
 		return Proof{}, fmt.Errorf("%s: %w", name, err)
 	}
-	return l.redirect(ctx, c, to, c.consumer != nil)
+	return l.redirect(ctx, c, free, to, c.consumer != nil)
 }
 
-// redirect sends all members of a client somewhere; the caller has taken it.
-// Members that start later go there by themselves.
-func (l *load) redirect(ctx context.Context, c *client, to whereabouts, finish bool) (Proof, error) {
-	l.mu.Lock()
-	if l.stopped && c.producer != nil {
-		l.mu.Unlock()
-		return Proof{}, errors.New("the producers have been stopped")
-	}
-	if c.now.same(to) {
-		l.mu.Unlock()
-		return Proof{}, fmt.Errorf("%s: it is at %s already", c.name, to.cluster)
-	}
-	c.now = to
-	l.mu.Unlock()
-	if err := l.place(c, len(c.members)); err != nil {
+// redirect sends all members of a client somewhere. The caller has taken it;
+// it is freed once they are on their way, since one that does not get there can
+// still be crashed, stopped or sent elsewhere. Members that start later go there
+// by themselves.
+func (l *load) redirect(ctx context.Context, c *client, free func(), to whereabouts, finish bool) (Proof, error) {
+	steps, errs, err := l.send(ctx, c, to, finish)
+	free()
+	if err != nil {
 		return Proof{}, err
 	}
-	var steps []func(context.Context) error
-	var mu sync.Mutex
-	var errs []error
-	l.mu.Lock()
-	for i, m := range c.members {
-		run := m.run
-		if run == nil {
-			continue
-		}
-		steps = append(steps, func(context.Context) error {
-			// One that fails does not hurry the others: ctx is the caller's.
-			if err := l.redirectMember(ctx, c, i+1, run, finish); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs = append(errs, fmt.Errorf("%s-%d: %w", c.name, i+1, err))
-			}
-			return nil
-		})
-	}
-	l.mu.Unlock()
 	if err := together(ctx, steps); err != nil {
 		return Proof{}, err
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(*errs...); err != nil {
 		return Proof{}, err
 	}
 	kafka := make([]string, len(to.topics))
@@ -158,18 +131,50 @@ func (l *load) redirect(ctx context.Context, c *client, to whereabouts, finish b
 	return Proof{OK: true, At: time.Now(), Text: text}, nil
 }
 
-func (l *load) redirectMember(ctx context.Context, c *client, n int, run Member, finish bool) error {
-	x, ok := run.(Redirecter)
-	if !ok {
-		return errors.New("it cannot go on at another cluster")
+// send gives the steps that send each running member somewhere, and where their
+// errors will be.
+func (l *load) send(ctx context.Context, c *client, to whereabouts, finish bool) (steps []func(context.Context) error, errs *[]error, err error) {
+	bootstraps := make([][]string, len(c.members))
+	for i, m := range c.members {
+		if bootstraps[i], err = l.world.Bootstrap(to.cluster, m.place); err != nil {
+			return nil, nil, fmt.Errorf("%s-%d: bootstrap: %w", c.name, m.number, err)
+		}
 	}
-	bootstrap, err := l.world.Bootstrap(c.now.cluster, c.members[n-1].place)
-	if err != nil {
-		return fmt.Errorf("bootstrap: %w", err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped && c.producer != nil {
+		return nil, nil, errors.New("the producers have been stopped")
 	}
-	return x.Redirect(ctx, Destination{
-		Bootstrap: bootstrap, Login: l.login(c, c.now.cluster), Topics: c.now.topics, Finish: finish,
-	})
+	if c.now.same(to) {
+		return nil, nil, fmt.Errorf("%s: it is at %s already", c.name, to.cluster)
+	}
+	c.now = to
+	var mu sync.Mutex
+	errs = new([]error)
+	for i, m := range c.members {
+		run := m.run
+		if run == nil {
+			continue
+		}
+		there := Destination{Bootstrap: bootstraps[i], Login: l.login(c, to.cluster), Topics: to.topics, Finish: finish}
+		steps = append(steps, func(context.Context) error {
+			err := errors.New("it cannot go on at another cluster")
+			if x, ok := run.(Redirecter); ok {
+				// One that fails does not hurry the others: ctx is the caller's.
+				err = x.Redirect(ctx, there)
+			}
+			l.mu.Lock()
+			left := m.run != run // it was crashed or stopped on its way
+			l.mu.Unlock()
+			if err != nil && !left {
+				mu.Lock()
+				defer mu.Unlock()
+				*errs = append(*errs, fmt.Errorf("%s-%d: %w", c.name, m.number, err))
+			}
+			return nil
+		})
+	}
+	return steps, errs, nil
 }
 
 // login is who a client says it is at a cluster.

@@ -207,6 +207,9 @@ ln -s ../../opt/java/bin/java "$root/usr/bin/java"
 mkdir -p "$root"/opt/kafka/{bin,config,cds} "$root"/var/lib/{kafka,zookeeper}
 cp "$here"/bin/* "$root/opt/kafka/bin/"
 cp "$here"/config/"$major"/* "$root/opt/kafka/config/"
+while read -r tool _; do
+  ln -s kafka-tool.sh "$root/opt/kafka/bin/$tool.sh"
+done <"$root/opt/kafka/config/tools"
 chown -R 0:0 "$root/opt"
 # An archive is refused when a jar's time differs: let no copying move it.
 find "$root/opt" -exec touch --no-dereference --date=@1700000000 {} +

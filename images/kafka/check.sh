@@ -19,7 +19,7 @@ echo "$java" | head -1
 
 [ -e /opt/kafka/cds/classpath ] || fail "no /opt/kafka/cds/classpath"
 classpath=$(cat /opt/kafka/cds/classpath)
-for name in broker tools zookeeper; do
+for name in broker tools mirror zookeeper; do
   archive=/opt/kafka/cds/$name.jsa
   if [ ! -e $archive ]; then
     [ $name = zookeeper ] && ! ls /opt/kafka/libs/zookeeper-[0-9]*.jar >/dev/null 2>&1 && continue
@@ -31,6 +31,12 @@ for name in broker tools zookeeper; do
   shared=$(grep -c 'source: shared objects file' /tmp/$name) || fail "$archive serves no class"
   echo "$archive: $(($(stat -c %s $archive) / 1000000)) MB, serves $shared of $(wc -l </tmp/$name) classes of kafka.Kafka --version"
 done
+
+while read -r tool class; do
+  [ -x /opt/kafka/bin/$tool.sh ] || fail "no /opt/kafka/bin/$tool.sh"
+  file=$(echo "$class" | sed 's,[.],/,g').class
+  grep -q -F "$file" /opt/kafka/libs/*.jar || fail "$tool: no class $class"
+done </opt/kafka/config/tools
 
 version=$(tail -1 /tmp/version)
 case $version in

@@ -86,6 +86,30 @@ tool quorum $tools.MetadataQuorumCommand --bootstrap-server $bootstrap describe 
 tool configs kafka.admin.ConfigCommand --bootstrap-server $bootstrap --describe --entity-type brokers --entity-name 1 --all
 rm $work/input
 
+# MirrorMaker, with the one cluster as both of its sides.
+cat >$work/mirror.properties <<EOF
+clusters=a,b
+a.bootstrap.servers=$bootstrap
+b.bootstrap.servers=$bootstrap
+b.config.storage.replication.factor=1
+b.offset.storage.replication.factor=1
+b.offset.storage.partitions=1
+b.status.storage.replication.factor=1
+b.status.storage.partitions=1
+a->b.enabled=true
+a->b.topics=train
+a->b.replication.factor=1
+a->b.offset-syncs.topic.replication.factor=1
+a->b.checkpoints.topic.replication.factor=1
+a->b.heartbeats.topic.replication.factor=1
+a->b.sync.group.offsets.enabled=true
+EOF
+KAFKA_HEAP_OPTS=-Xmx256m KAFKA_OPTS="-XX:DumpLoadedClassList=$work/mirror-1.classes" KAFKA_CDS=off \
+  $run org.apache.kafka.connect.mirror.MirrorMaker $work/mirror.properties --clusters b >$work/mirror.log 2>&1 &
+pids="$pids $!"
+await $work/mirror.log 'replicating 2 topic-partitions'
+tool copied $tools.consumer.ConsoleConsumer --bootstrap-server $bootstrap --topic a.train --from-beginning --max-messages 2000
+
 # Without a controller a broker waits five minutes to stop; killing is enough, the
 # lists are written as classes are loaded.
 # shellcheck disable=SC2086 # a list of pids
@@ -145,6 +169,7 @@ archive() {
   [ -s "$cds/$1.jsa" ] || fail "no archive for $1"
 }
 archive broker
+archive mirror
 archive tool
 mv $cds/tool.jsa $cds/tools.jsa
 [ ! -e $work/zookeeper-1.classes ] || archive zookeeper

@@ -350,6 +350,7 @@ func TestUsers(t *testing.T) {
 				secure(b)
 				b.at("a", "20s", right(plan.Revoke, "Write", "topic", "orders"))
 				b.at("b", "21s", right(plan.Allow, "Write", "topic", "orders"))
+				b.at("c", "30s", right(plan.Revoke, "Write", "topic", "orders"), right(plan.Allow, "Write", "topic", "orders")) // in this order
 			}},
 		{"revoke of nothing",
 			func(b *builder) { secure(b); b.at("a", "30s", right(plan.Revoke, "Read", "group", "billing")) },

@@ -20,8 +20,9 @@ type userState struct {
 
 // rightChange is what was last done about a right.
 type rightChange struct {
-	verb plan.Verb
-	at   plan.Duration
+	verb  plan.Verb
+	at    plan.Duration
+	event *plan.Event
 }
 
 func newUserState(u *plan.User) *userState {
@@ -147,11 +148,12 @@ func (c *checker) right(a *plan.Action, now plan.Duration) {
 		return
 	}
 	acl := *a.ACL
-	// What happens at one moment happens side by side.
-	if before, ok := u.last[acl]; ok && before.at == now && (a.Verb == plan.Revoke) != (before.verb == plan.Revoke) {
+	// What happens at one moment happens side by side, but for the rights of one event.
+	ev := c.eventOf(a)
+	if before, ok := u.last[acl]; ok && before.at == now && before.event != ev && (a.Verb == plan.Revoke) != (before.verb == plan.Revoke) {
 		c.actWarn(a, "do one of them a second later", "at %s there is a %s of %s %s as well, and which comes first nobody knows", now, before.verb, u.u.Name, aclText(acl))
 	}
-	u.last[acl] = rightChange{a.Verb, now}
+	u.last[acl] = rightChange{a.Verb, now, ev}
 	switch a.Verb {
 	case plan.Allow:
 		if u.allowed[acl] && !u.may {
@@ -171,6 +173,18 @@ func (c *checker) right(a *plan.Action, now plan.Duration) {
 		delete(u.allowed, acl)
 		delete(u.deny, acl)
 	}
+}
+
+// eventOf gives the event that an action belongs to, nil for none.
+func (c *checker) eventOf(a *plan.Action) *plan.Event {
+	for i := range c.p.Events {
+		for j := range c.p.Events[i].Actions {
+			if &c.p.Events[i].Actions[j] == a {
+				return &c.p.Events[i]
+			}
+		}
+	}
+	return nil
 }
 
 // aclText names a right as people do.

@@ -5,6 +5,7 @@ package embedded_test
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ const runLimit = 90 * time.Second
 
 // outcome is a run and its verdict.
 type outcome struct {
+	folder  string
 	err     error
 	rec     *record.Recording
 	verdict *judge.Verdict
@@ -33,6 +35,7 @@ type outcome struct {
 // carryOut runs a scenario and judges it.
 func carryOut(t *testing.T, source, folder string) (out outcome) {
 	t.Helper()
+	out.folder = folder
 	p, err := interp.Load("scenario.star", interp.Options{FS: fstest.MapFS{"scenario.star": {Data: []byte(source)}}})
 	if err != nil {
 		t.Error(err)
@@ -40,7 +43,7 @@ func carryOut(t *testing.T, source, folder string) (out outcome) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), runLimit)
 	defer cancel()
-	_, out.err = runtime.Run(ctx, p, runtime.Options{Engine: embedded.Engine{}, Connect: kafka.Connect, Speed: 10, Folder: folder})
+	_, out.err = runtime.Run(ctx, p, runtime.Options{Engine: embedded.Engine{}, Connect: kafka.Connect, Speed: 4, Folder: folder})
 	if out.rec, err = record.Open(folder); err == nil {
 		out.verdict, err = judge.Judge(out.rec.Plan, out.rec)
 	}
@@ -76,9 +79,12 @@ func (o outcome) passes(t *testing.T) {
 		t.Logf("%s %s: %s", c.Outcome, c.Text, c.Measured)
 	}
 	for _, e := range o.rec.Events {
-		if e.Error != "" {
+		if e.Error != "" || e.Kind == record.KindDrainLimit {
 			t.Logf("%s %s %s: %s", e.At, e.Kind, e.What, e.Error)
 		}
+	}
+	if b, err := os.ReadFile(filepath.Join(o.folder, record.DirLogs, "clients.log")); err == nil {
+		t.Logf("%s", b)
 	}
 }
 
@@ -86,7 +92,7 @@ const mirrored = `
 scenario(run_for = "30s", warmup = "2s", drain = "60s")
 dc1 = site()
 dc2 = site()
-east = cluster(brokers = 3, site = dc1, auth = "scram-sha-256")
+east = cluster(brokers = 3, site = dc1, auth = "plain")
 west = cluster(brokers = 1, site = dc2)
 orders = topic(east, partitions = 3, replicas = 3, min_insync = 2)
 ann = user(east, produces = orders)

@@ -98,6 +98,10 @@ func (w *world) Signal(ctx context.Context, node runtime.NodeKey, s runtime.Sign
 // answers ApiVersions in a fraction of a millisecond.
 const silence = 30 * time.Millisecond
 
+// refusal bounds the wait for a port to refuse, which it does at once, however long this
+// machine takes to tell.
+const refusal = 5 * time.Second
+
 // downAs is the state that a signal leads to, and what to call it.
 func downAs(s runtime.Signal) (core.Process, string) {
 	switch s {
@@ -125,16 +129,17 @@ func (c *cluster) proveDown(ctx context.Context, id int32, s runtime.Signal, too
 	if !state.Broker {
 		return runtime.Proof{OK: true, At: at, Text: text}, nil
 	}
-	answer := c.probe(ctx, id, silence)
 	switch s {
 	case runtime.SignalKill, runtime.SignalStop:
+		answer := c.probe(ctx, id, refusal)
 		if errors.Is(answer, syscall.ECONNREFUSED) {
 			return runtime.Proof{OK: true, At: at, Text: text + ", port refuses"}, nil
 		}
-	default:
-		if isTimeout(answer) {
-			return runtime.Proof{OK: true, At: at, Text: text + ", port silent"}, nil
-		}
+		return runtime.Proof{Text: fmt.Sprintf("%s, but a dial found: %s", text, describe(answer))}, nil
+	}
+	answer := c.probe(ctx, id, silence)
+	if isTimeout(answer) {
+		return runtime.Proof{OK: true, At: at, Text: text + ", port silent"}, nil
 	}
 	return runtime.Proof{Text: fmt.Sprintf("%s, but a dial found: %s", text, describe(answer))}, nil
 }

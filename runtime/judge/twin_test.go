@@ -166,6 +166,9 @@ func (x *twin) write(w *record.Writer) {
 				r.offset[r.topic] = append1(r.topic, !r.lost)
 				shop.On(r.topic).Acked(r.seq, r.part, r.offset[r.topic], r.ack)
 			})
+			if r.topic == copied { // under identity naming: the observer sees it too
+				add(r.ack, 2, func() { mirror.Delivered(copied, r.part, r.offset[copied], id, r.ack) })
+			}
 		}
 		if r.again != "" {
 			add(r.ack+sec, 1, func() {
@@ -393,6 +396,10 @@ func twinCases() []twinCase {
 		{"missing, past the position at the target", billing("pending").none(), just(never, 1998, 1999), Broken, "2 of 2 000"},
 		{"missing, past the position at the target", billing("undelivered").none(), just(never, 1998, 1999), Held, ""},
 		{"missing, skipped in the copy", billing("undelivered").none(), just(never, 700), Broken, "1 of 2 000"},
+		{"missing, left at the source and skipped in the copy", billing("undelivered").none(), func(x *twin) {
+			just(never, 999)(x)
+			x.then = []moment{{11 * sec, func(w *record.Writer) { w.Consumer("billing", 1).Position(copied, 1, 500, 11*sec) }}}
+		}, Broken, "1 of 2 000"},
 		{"missing, past the position in the copy", billing("pending").none(), just(never, 999), Broken, "1 of 2 000"},
 		{"missing, not copied", billing("pending").none(), just(func(r *fate) { r.delivered, r.copied = nil, -1 }, 999), Broken, "1 of 2 000"},
 		{"missing, deleted as asked", billing("missing").none(), func(x *twin) {
@@ -462,6 +469,11 @@ func twinCases() []twinCase {
 			}
 		}, Broken, "580 at"},
 		{"members", billing("members").during(11*sec, 19*sec).equals(1), asIs, Held, ""},
+		{"members, a last generation at the source", billing("members").during(11*sec, 19*sec).equals(1), func(x *twin) {
+			x.then = []moment{{10200 * ms, func(w *record.Writer) {
+				w.Consumer("billing", 1).Assigned(8, []record.TopicPartition{{Topic: source}}, 10200*ms)
+			}}}
+		}, Held, ""},
 		{"assignment", billing("assignment").during(11*sec, 19*sec).equals(4), asIs, Held, ""},
 		{"rebalances", billing("rebalances").none(), asIs, Held, "0"},
 		{"offline, copies too", of(plan.RefCluster, "west", "offline").none(), asIs, Held, ""},
@@ -490,6 +502,13 @@ func twinCases() []twinCase {
 		// replay
 		{"replayed, no phantom", reader("phantoms").none(), replays(0, 2, 4), Held, "0"},
 		{"replayed, no duplicate", reader("duplicates").none(), replays(0, 2, 4), Held, "0"},
+		{"replayed, for who reads both", reader("duplicates").none(), func(x *twin) {
+			x.plan.Consumers[1].Topics = []string{"audit", source}
+			replays(0, 2, 4)(x)
+			x.then = []moment{{sec, func(w *record.Writer) {
+				w.Consumer("reader", 1).Delivered(source, 0, 0, record.Identity{Run: 7, Member: 1}, sec)
+			}}}
+		}, Held, "0"},
 		{"replayed, the source has none", orders("duplicates").none(), replays(0, 2, 4), Held, "0"},
 		{"replayed twice", reader("duplicates").none(), replays(0, 2, 4, 2), Broken, "1"},
 		{"replayed twice, in the log", of(plan.RefTopic, "audit", "duplicates").none(), replays(0, 2, 4, 2), Broken, "1"},

@@ -53,6 +53,7 @@ func TestAvailableGoesRound(t *testing.T) {
 			shop := b.producer(1)
 			shop.Begin(b.clock.Now(), pace)
 			b.sleep(3 * time.Second)
+			led := b.leader(0) == 4 // a machine that is busy may have had it fenced already
 			b.signal(4, runtime.SignalKill)
 			dead := b.clock.Now()
 			b.sleep(20 * time.Second)
@@ -74,7 +75,7 @@ func TestAvailableGoesRound(t *testing.T) {
 			if (low > 0 || sum < 6*pace*9/10) && b.slack() < time.Second {
 				t.Errorf("while the leader was dead: got %d of 6 seconds below half of the rate, and %d acknowledged, want none, and nearly %d: %v", low, sum, 6*pace, rates)
 			}
-			if gap := s.longest(0); gap < 5*time.Second {
+			if gap := s.longest(0); led && gap < 5*time.Second {
 				t.Errorf("partition 0: longest silence %v, want about 9 s: its leader was dead", gap)
 			}
 			late := s.acks[0]

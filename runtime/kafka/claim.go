@@ -151,6 +151,12 @@ type claimed struct {
 func (k *claimed) process(x chunk) bool {
 	c := k.c
 	poll := max(c.set.pollRecords, 1)
+	stop := k.over
+	if c.spec.Consumer.Commit == commitBefore {
+		// What is committed is processed, though the claim may be over meanwhile:
+		// a Java consumer learns that when it polls again.
+		stop = k.s.gone
+	}
 	for rest := x.records; len(rest) > 0; {
 		n := min(poll, len(rest))
 		last := rest[n-1].offset + 1
@@ -165,7 +171,7 @@ func (k *claimed) process(x chunk) bool {
 			if r.aborted {
 				continue
 			}
-			if !k.deliver(r) {
+			if !k.deliver(r, stop) {
 				return false
 			}
 			if c.spec.Consumer.Commit == commitAfter {
@@ -189,23 +195,23 @@ func (k *claimed) process(x chunk) bool {
 	return true
 }
 
-// deliver does the work of one record, unless dedup recognises it; false when the
-// claim is over before that. A record is remembered once it is done: one that
+// deliver does the work of one record, unless dedup recognises it; false when
+// stop comes before that. A record is remembered once it is done: one that
 // was not comes again.
-func (k *claimed) deliver(r fetched) bool {
+func (k *claimed) deliver(r fetched, stop <-chan struct{}) bool {
 	c := k.c
 	id, ok := record.Decode(r.value)
 	ok = ok && id.Run == c.spec.RunID
 	if ok && c.memory != nil && c.memory.known(k.name, k.partition, id) {
 		select {
-		case <-k.over:
+		case <-stop:
 			return false
 		default:
 		}
 		c.spec.Log.Dropped(k.name, k.partition, r.offset, id, c.spec.Clock.Now())
 		return true
 	}
-	if !c.work(k.over) {
+	if !c.work(stop) {
 		return false
 	}
 	now := c.spec.Clock.Now()

@@ -33,7 +33,8 @@ var assignors = map[string]func() sarama.BalanceStrategy{
 //	auto     each commit_every, past polls processed whole       repeats up to commit_every and a poll
 //	none     never                                               repeats everything
 //
-// A poll is what one fetch gave, at most max.poll.records. All but none commit
+// A poll is what one fetch gave, at most max.poll.records. With before, a poll that
+// is committed is processed to its end, but for a crash. All but none commit
 // too when partitions are taken away and when the member stops.
 const (
 	commitAfter  = "after"

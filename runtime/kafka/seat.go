@@ -43,6 +43,7 @@ type seat struct {
 	ready   chan struct{} // closed at the first assignment, or refusal
 	once    sync.Once
 	done    chan struct{} // closed when the last session has ended
+	gone    chan struct{} // closed by tear
 
 	// Guarded by the consumer's mu.
 	torn       bool
@@ -75,7 +76,7 @@ func (groupClient) GetOffset(_ string, _ int32, at int64) (int64, error) {
 // sit makes a seat; it does nothing before start.
 func (c *consumer) sit(bootstrap []string, login runtime.Login, topics []plan.Topic) (*seat, error) {
 	s := &seat{c: c, set: c.set, at: topics[0].Cluster, names: map[string]string{},
-		ready: make(chan struct{}), done: make(chan struct{}), reached: map[record.TopicPartition]int64{}}
+		ready: make(chan struct{}), done: make(chan struct{}), gone: make(chan struct{}), reached: map[record.TopicPartition]int64{}}
 	s.set.login = login
 	sparse := map[string]bool{}
 	for _, t := range topics {
@@ -286,7 +287,10 @@ func (s *seat) stand(ctx context.Context) error {
 // tear resets all connections and refuses new ones.
 func (s *seat) tear() {
 	s.c.mu.Lock()
-	s.torn = true
+	if !s.torn {
+		s.torn = true
+		close(s.gone)
+	}
 	s.c.mu.Unlock()
 	s.client.end(true)
 	s.cluster.close(true)

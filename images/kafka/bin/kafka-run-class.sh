@@ -13,6 +13,7 @@ class=${1:?usage: kafka-run-class.sh CLASS [ARGUMENT…]}
 case $class in
   kafka.Kafka) archive=broker log='' ;;
   org.apache.zookeeper.server.*) archive=zookeeper log='' ;;
+  org.apache.kafka.connect.mirror.*) archive=mirror log='' ;;
   org.apache.kafka.connect.*) archive=none log='' ;;
   *) archive=tools log=tools- ;;
 esac
