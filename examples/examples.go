@@ -51,7 +51,7 @@ func List() ([]Example, error) {
 		if err != nil {
 			return nil, fmt.Errorf("examples: %w", err)
 		}
-		x := Example{Name: name, Engines: []string{"embedded"}}
+		x := Example{Name: name, Engines: []string{"embedded", "docker"}}
 		for line := range strings.Lines(string(text)) {
 			line = strings.TrimSpace(line)
 			if x.Title == "" {

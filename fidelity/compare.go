@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"starfall/internal/kept"
 )
 
 // How far two lengths may lie apart: a fifth of what real Kafka took, or 0.3 s,
@@ -29,7 +31,7 @@ const (
 // row is one claim on both engines.
 type row struct {
 	text             string
-	docker, embedded claim
+	docker, embedded kept.Claim
 	agreement        agreement
 	reason           string
 }
@@ -63,10 +65,10 @@ func find(scenario, claim string) (string, bool) {
 // compare puts what both engines gave side by side. A scenario that is missing
 // on one of them is an error.
 func compare(all []scenario, results string) ([]compared, error) {
-	kept := map[string]map[string]outcome{}
+	have := map[string]map[string]outcome{}
 	for _, e := range engines() {
 		var err error
-		if kept[e], err = load(results, e); err != nil {
+		if have[e], err = kept.Load[outcome](resultsOf(results, e)); err != nil {
 			return nil, err
 		}
 	}
@@ -75,7 +77,7 @@ func compare(all []scenario, results string) ([]compared, error) {
 		c := compared{scenario: s}
 		var ok bool
 		for i, o := range []*outcome{&c.docker, &c.embedded} {
-			if *o, ok = kept[engines()[i]][s.name]; !ok {
+			if *o, ok = have[engines()[i]][s.name]; !ok {
 				return nil, fmt.Errorf("%s: it has not run on %s: go run ./fidelity run -engine %s -only %s", s.name, engines()[i], engines()[i], s.name)
 			}
 		}

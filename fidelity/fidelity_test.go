@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"starfall/internal/kept"
 )
 
 func seconds(v float64) *float64 { return &v }
@@ -29,12 +31,12 @@ func TestNear(t *testing.T) {
 	}
 }
 
-// kept writes what both engines gave of one scenario.
-func kept(t *testing.T, docker, embedded outcome) string {
+// recorded writes what both engines gave of one scenario.
+func recorded(t *testing.T, docker, embedded outcome) string {
 	t.Helper()
 	dir := t.TempDir()
 	for engine, o := range map[string]outcome{"docker": docker, "embedded": embedded} {
-		if err := save(dir, engine, map[string]outcome{"x": o}); err != nil {
+		if err := kept.Save(resultsOf(dir, engine), map[string]outcome{"x": o}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,7 +46,7 @@ func kept(t *testing.T, docker, embedded outcome) string {
 func TestCheck(t *testing.T) {
 	all := []scenario{{"x", "examples/x.star"}}
 	of := func(result, outcome0 string, stall float64) outcome {
-		return outcome{Result: result, Claims: []claim{
+		return outcome{Result: result, Claims: []kept.Claim{
 			{Kind: "expect", Text: "a", Outcome: outcome0},
 			{Kind: "report", Text: "b", Value: seconds(stall), Unit: "s"},
 			{Kind: "report", Text: "c", Value: seconds(stall * 100), Unit: "count"},
@@ -62,7 +64,7 @@ func TestCheck(t *testing.T) {
 		{"other claims", of("PASS", "held", 8), outcome{Result: "PASS"}, "3 claims on docker, 0 on embedded", ""},
 	} {
 		var out bytes.Buffer
-		err := check(all, kept(t, tt.docker, tt.embedded), true, &out)
+		err := check(all, recorded(t, tt.docker, tt.embedded), true, &out)
 		if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s: got error %v, want %q", tt.name, err, tt.err)
 		}
@@ -70,10 +72,10 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: got %q, want %q in it", tt.name, out.String(), tt.out)
 		}
 	}
-	if err := check(all, kept(t, of("PASS", "held", 8), of("PASS", "held", 11)), false, &bytes.Buffer{}); err != nil {
+	if err := check(all, recorded(t, of("PASS", "held", 8), of("PASS", "held", 11)), false, &bytes.Buffer{}); err != nil {
 		t.Errorf("got error %v, want none: lengths do not count", err)
 	}
-	if err := check(append(all, scenario{name: "y"}), kept(t, of("PASS", "held", 8), of("PASS", "held", 8)), true, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "y: it has not run on docker") {
+	if err := check(append(all, scenario{name: "y"}), recorded(t, of("PASS", "held", 8), of("PASS", "held", 8)), true, &bytes.Buffer{}); err == nil || !strings.Contains(err.Error(), "y: it has not run on docker") {
 		t.Errorf("got error %v, want that y has not run", err)
 	}
 }

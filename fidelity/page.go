@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"starfall/internal/kept"
 )
 
 //go:embed page.md
@@ -81,7 +83,7 @@ func tables(b *bytes.Buffer, cs []compared) {
 	}
 }
 
-func told(c claim) string {
+func told(c kept.Claim) string {
 	if c.Kind == "report" {
 		return cell(c.Measured)
 	}

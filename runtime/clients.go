@@ -19,6 +19,11 @@ type Env struct {
 	Speed float64 // every duration is divided by it, every rate multiplied
 	Clock Clock
 	Log   func(string) // warnings of the client library, for logs/; never nil
+	// TextKey, when set, signs the values of records, which then are text
+	// (record.TextValue), so that clients of any language can tell of them.
+	TextKey []byte
+	// Tell, when set, journals what a client has to say of itself; At is put in.
+	Tell func(record.Event)
 	// Operators are the super users of clusters with authentication, by
 	// cluster, as whom the control side and mirrors act.
 	Operators map[string]Login

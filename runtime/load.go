@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,7 +26,8 @@ type load struct {
 	logs    logs
 	refresh func(ctx context.Context) (Proof, error) // lets the network know of new members
 
-	clients []*client
+	clients   []*client
+	strangers []string // clients that are known by their site alone
 
 	mu      sync.Mutex // guards members' fields and begun
 	begun   bool
@@ -120,12 +122,16 @@ func (l *load) ends() []end {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var out []end
+	seen := make(map[Place]bool) // strangers of one site share a place
 	for _, c := range l.clients {
 		if c.observer() {
 			continue
 		}
 		for _, m := range c.members {
-			out = append(out, end{Endpoint: Endpoint{Place: m.place}, site: m.place.Site})
+			if !seen[m.place] {
+				seen[m.place] = true
+				out = append(out, end{Endpoint: Endpoint{Place: m.place}, site: m.place.Site})
+			}
 		}
 	}
 	return out
@@ -189,7 +195,11 @@ func (l *load) grow(c *client, n int) {
 	defer l.mu.Unlock()
 	for len(c.members) < n {
 		x := &member{number: len(c.members) + 1}
-		if !c.observer() {
+		switch {
+		case c.observer():
+		case slices.Contains(l.strangers, c.name):
+			x.place = Place{Site: c.site()}
+		default:
 			x.place = Place{Client: c.name, Member: x.number, Site: c.site()}
 		}
 		c.members = append(c.members, x)

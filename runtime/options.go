@@ -54,6 +54,10 @@ type Options struct {
 	Folder string
 	// ID is in every record of the run; 0 takes one that no other run has.
 	ID uint64
+	// Strangers are the clients that run outside of the engine's network, as
+	// programs of this host: they are known by the site that they stand in and
+	// not one by one, as clients of Up are.
+	Strangers []string
 	// Tool and Kafka are versions for run.json.
 	Tool, Kafka string
 	// Progress, when set, is called for each event as it happens and four

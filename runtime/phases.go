@@ -118,6 +118,7 @@ func (r *run) prepareClusters(load bool) error {
 		starter = nil
 	}
 	r.load = newLoad(r.p, r.env, world, starter, r.rec)
+	r.load.strangers = r.o.Strangers
 	r.shaper = newShaper(network, r.p.Links, r.endpoints)
 	r.load.refresh = r.shaper.refresh
 	r.shaper.relays = relays(r.p)

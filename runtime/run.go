@@ -164,7 +164,7 @@ func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
 	r.logs = newLogFile()
 	r.env = Env{
 		Run: runName(o.Folder, p), RunID: runID(o), Seed: o.Seed, Speed: o.Speed,
-		Clock: r.clock, Log: r.logs.line, Denied: r.denied,
+		Clock: r.clock, Log: r.logs.line, Denied: r.denied, Tell: func(e record.Event) { r.journal.add(time.Now(), e) },
 	}
 	r.env.Operators = operators(p, r.env.RunID)
 	r.watchInterrupts()

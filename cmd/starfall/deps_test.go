@@ -25,6 +25,7 @@ func allowed() map[string][]string {
 		"internal/spell":         {},
 		"internal/turn":          {"github.com/rogpeppe/go-internal/..."}, // for tests only
 		"internal/cputime":       {},                                      // for benchmarks only
+		"internal/kept":          {"runtime/judge"},
 		"internal/kafkaconf":     {"internal/spell"},
 		"internal/kafkatools":    {"internal/spell"},
 		"interp/plan":            {},
@@ -35,6 +36,7 @@ func allowed() map[string][]string {
 		"runtime/record":         {"interp/plan", "github.com/klauspost/compress/..."},
 		"runtime/judge":          {"interp/plan", "runtime/record"},
 		"runtime/kafka":          {"runtime", "runtime/record", "interp/plan", "internal/kafkaconf", sarama, kmsg, "github.com/google/btree"},
+		"runtime/external":       {"runtime", "runtime/record", "interp/plan"},
 		"runtime/docker":         {"runtime", "runtime/agent", "runtime/agent/network", "runtime/agent/relay", "runtime/agent/remote", "runtime/record", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "github.com/docker/docker/...", "github.com/containerd/errdefs/..."},
 		"runtime/agent":          {"runtime", "runtime/agent/network", "interp/plan", yamux, unix},
 		"runtime/agent/relay":    {},
@@ -45,10 +47,12 @@ func allowed() map[string][]string {
 		"runtime/embedded/group": {"runtime/embedded/core", "runtime/embedded/internal/rules", "interp/plan", kmsg},
 		"runtime/embedded/wire":  {"runtime/embedded/core", kmsg},
 		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
-		"fidelity":               {"runtime/judge"},
+		"fidelity":               {"runtime/judge", "internal/kept"},
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"scenarios":              {},
+		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
 		"examples":               {},
+		"examples/clients/go":    {sarama},
 		"cmd/starfall":           {"*"},
 
 		"runtime/embedded/internal/agenda": {},

@@ -3,22 +3,21 @@
 
 package main
 
-import (
-	"sync"
-	"sync/atomic"
-)
+import "sync"
 
-// interrupts passes Ctrl-C on to whichever run is going on.
+// interrupts passes Ctrl-C on to the runs that are going on.
 type interrupts struct {
-	n    atomic.Int32
-	out  chan struct{}
 	done chan struct{}
 	once sync.Once
+
+	mu  sync.Mutex
+	n   int
+	out []chan struct{} // one a run
 }
 
 // watch begins to pass interrupts on. Close ends it.
 func watch(e *env) *interrupts {
-	i := &interrupts{out: make(chan struct{}, 2), done: make(chan struct{})}
+	i := &interrupts{done: make(chan struct{})}
 	if e.interrupts == nil {
 		return i
 	}
@@ -32,21 +31,39 @@ func watch(e *env) *interrupts {
 				if !ok {
 					return
 				}
-				i.n.Add(1)
-				select {
-				case i.out <- struct{}{}:
-				default: // a third one has nothing left to do
+				i.mu.Lock()
+				i.n++
+				for _, out := range i.out {
+					select {
+					case out <- struct{}{}:
+					default: // a third one has nothing left to do
+					}
 				}
+				i.mu.Unlock()
 			}
 		}
 	}()
 	return i
 }
 
-// channel gives one value for each interrupt.
-func (i *interrupts) channel() <-chan struct{} { return i.out }
+// channel gives one value for each interrupt, to one run: those that were
+// before it count too.
+func (i *interrupts) channel() <-chan struct{} {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	out := make(chan struct{}, 2)
+	for range min(i.n, cap(out)) {
+		out <- struct{}{}
+	}
+	i.out = append(i.out, out)
+	return out
+}
 
 // seen tells whether there was one.
-func (i *interrupts) seen() bool { return i.n.Load() > 0 }
+func (i *interrupts) seen() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.n > 0
+}
 
 func (i *interrupts) close() { i.once.Do(func() { close(i.done) }) }

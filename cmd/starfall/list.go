@@ -1,5 +1,5 @@
-// This file defines list and init: what there is to run, and how a newcomer
-// gets a first scenario of his own.
+// This file defines list, show and init: what there is to run, and how a
+// newcomer gets a first scenario of his own.
 
 package main
 
@@ -18,8 +18,70 @@ import (
 
 	"starfall/builtins"
 	"starfall/examples"
+	"starfall/interp"
+	"starfall/interp/plan"
 	"starfall/report"
+	"starfall/scenarios"
 )
+
+// listed is one scenario that comes with starfall.
+type listed struct {
+	Name     string            `json:"name"` // as run takes it, for the library
+	Title    string            `json:"title"`
+	RunFor   plan.Duration     `json:"run_for"`
+	Cells    int               `json:"cells"` // runs of its matrix
+	Verdicts map[string]string `json:"verdicts"`
+	Library  bool              `json:"library"`
+}
+
+// listAll gives the examples in reading order, then the library in the order of
+// the chapter.
+func listAll() ([]listed, error) {
+	var out []listed
+	first, err := examples.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range first {
+		l := listed{Name: x.Name, Title: x.Title, Cells: 1, Verdicts: map[string]string{}}
+		for _, engine := range x.Engines {
+			l.Verdicts[engine] = x.Verdict
+		}
+		if l.RunFor, err = lasts(examples.FS(), x.Name); err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	library, err := scenarios.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range library {
+		axes, err := parseSweeps(x.Sweeps, nil)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", x.Name, err)
+		}
+		cells, err := matrix(axes, 1)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", x.Name, err)
+		}
+		l := listed{Name: stdPrefix + x.Name, Title: x.Title, Cells: len(cells), Verdicts: x.Verdicts, Library: true}
+		if l.RunFor, err = lasts(scenarios.FS(), x.Name); err != nil {
+			return nil, err
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+// lasts gives how long a scenario runs, in scenario time.
+func lasts(files fs.FS, name string) (plan.Duration, error) {
+	p, err := interp.Load(name+".star", interp.Options{FS: files, Root: ".", Std: scenarios.Std()})
+	if err != nil {
+		return 0, err
+	}
+	return p.Scenario.RunFor, nil
+}
 
 func listCommand(e *env) *cobra.Command {
 	var asJSON bool
@@ -28,7 +90,7 @@ func listCommand(e *env) *cobra.Command {
 		Short: "List the scenarios that come with starfall, in reading order",
 		Args:  exactly(0, "none"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			all, err := examples.List()
+			all, err := listAll()
 			if err != nil {
 				return err
 			}
@@ -37,23 +99,95 @@ func listCommand(e *env) *cobra.Command {
 				enc.SetIndent("", "  ")
 				return enc.Encode(all)
 			}
-			var rows [][]string
-			for _, x := range all {
-				rows = append(rows, []string{x.Name, x.Title, x.Verdict, strings.Join(x.Engines, " ")})
+			heads := []string{"scenario", "title", "time", "verdict", "engines"}
+			for _, library := range []bool{false, true} {
+				var rows [][]string
+				for _, x := range all {
+					if x.Library == library {
+						rows = append(rows, []string{x.Name, x.Title, x.time(), x.verdict(), x.engines()})
+					}
+				}
+				if len(rows) == 0 {
+					continue
+				}
+				if library {
+					fmt.Fprintln(e.stdout)
+				}
+				if err := report.Rows(e.stdout, heads, rows); err != nil {
+					return err
+				}
 			}
-			if err := report.Rows(e.stdout, []string{"scenario", "title", "verdict", "engines"}, rows); err != nil {
-				return err
-			}
-			if _, err := os.Stat(filepath.Join("examples", all[0].Name+".star")); err == nil {
-				fmt.Fprintf(e.stdout, "\nstarfall run examples/%s.star runs one of them\n", all[0].Name)
-			} else {
-				fmt.Fprintf(e.stdout, "\nstarfall init --example %s writes one of them here\n", all[0].Name)
-			}
+			fmt.Fprintf(e.stdout, "\nstarfall show NAME prints one of them; starfall init --example NAME writes one\nof the first table here; starfall run %sNAME runs one of the second\n", stdPrefix)
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the list as JSON")
 	return cmd
+}
+
+// time is how long a scenario runs, and how often as the matrix that it is
+// meant to be.
+func (l listed) time() string {
+	if l.Cells > 1 {
+		return fmt.Sprintf("%d × %s", l.Cells, l.RunFor)
+	}
+	return l.RunFor.String()
+}
+
+func (l listed) verdict() string {
+	embedded, docker := l.Verdicts["embedded"], l.Verdicts["docker"]
+	switch {
+	case embedded == docker || docker == "":
+		return embedded
+	case embedded == "":
+		return docker
+	}
+	return embedded + ", on docker " + docker
+}
+
+func (l listed) engines() string {
+	var out []string
+	for _, name := range engineNames() {
+		if l.Verdicts[name] != "" {
+			out = append(out, name)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+func showCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "show NAME",
+		Short:   "Print a scenario that comes with starfall",
+		Example: "  starfall show failover",
+		Args:    exactly(1, "the name of one scenario of starfall list"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := strings.TrimSuffix(strings.TrimPrefix(args[0], stdPrefix), ".star")
+			library, err := scenarios.Names()
+			if err != nil {
+				return err
+			}
+			var text []byte
+			switch own := strings.HasPrefix(args[0], stdPrefix); {
+			case slices.Contains(library, name):
+				text, err = scenarios.Text(name)
+			case !own && slices.Contains(exampleNames(), name):
+				text, err = fs.ReadFile(examples.FS(), name+".star")
+			default:
+				return meant(usage("starfall show: there is no scenario %q", args[0]), name, append(library, exampleNames()...)).
+					hint("all of them: starfall list")
+			}
+			if err != nil {
+				return err
+			}
+			_, err = e.stdout.Write(text)
+			return err
+		},
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			library, _ := scenarios.Names()
+			return append(library, exampleNames()...), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
 }
 
 //go:embed skeleton

@@ -17,8 +17,10 @@ import (
 	"starfall/interp/plan"
 	"starfall/report"
 	"starfall/runtime"
+	"starfall/runtime/docker"
 	"starfall/runtime/judge"
 	"starfall/runtime/record"
+	"starfall/scenarios"
 )
 
 // defaultOut is where run folders go.
@@ -39,6 +41,8 @@ type runFlags struct {
 	noColor bool
 	quiet   bool
 	out     string
+	jobs    int
+	clients clientFlags
 }
 
 func runCommand(e *env) *cobra.Command {
@@ -78,6 +82,8 @@ With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
 	fl.BoolVar(&f.noColor, "no-color", false, "no colour (as NO_COLOR)")
 	fl.BoolVar(&f.quiet, "quiet", false, "no progress and no warnings")
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
+	fl.IntVar(&f.jobs, "jobs", 0, "run up to `n` cells of a sweep side by side (default one for two cores; on the docker engine 1)")
+	f.clients.flags(cmd)
 	return cmd
 }
 
@@ -89,26 +95,7 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 	stop := watch(e)
 	defer stop.close()
 
-	var results []report.Result
-	var failed error
-	for i := range cells {
-		c := &cells[i]
-		if len(cells) > 1 && !f.quiet {
-			fmt.Fprintf(e.stderr, "run %d of %d: %s\n", i+1, len(cells), c.label())
-		}
-		r, err := f.runCell(cmd.Context(), e, engine, c, stop)
-		if err != nil {
-			failed = err
-			f.tellCell(e, c, err)
-		}
-		results = append(results, r)
-		if len(cells) > 1 && !f.quiet {
-			fmt.Fprintf(e.stderr, "run %d of %d: %s  %s\n", i+1, len(cells), r.Word(), r.Folder)
-		}
-		if stop.seen() {
-			break
-		}
-	}
+	results, failed := f.runCells(cmd.Context(), e, engine, cells, stop)
 	if err := f.show(e, results); err != nil {
 		return err
 	}
@@ -130,16 +117,37 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 // prepare does everything that can go wrong before anything starts: the
 // command line, every cell's plan, the engine, the folders.
 func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *driver, error) {
+	if f.jobs < 0 {
+		return nil, nil, usage("--jobs: got %d, want 1 or more", f.jobs)
+	}
 	if f.repeat < 1 {
 		return nil, nil, usage("--repeat: got %d, want 1 or more", f.repeat)
+	}
+	if err := f.clients.parse(cmd, &f.target); err != nil {
+		return nil, nil, err
 	}
 	name, err := f.resolve(cmd, e)
 	if err != nil {
 		return nil, nil, err
 	}
+	if f.jobs == 0 {
+		f.jobs = defaultJobs(name)
+	}
+	if f.jobs > 1 && name == docker.Name {
+		return nil, nil, usage("--jobs: got %d, want 1: on the docker engine each cluster has the machine to itself", f.jobs)
+	}
 	set, err := f.values()
 	if err != nil {
 		return nil, nil, err
+	}
+	if len(f.sweeps) == 0 && len(set) == 0 {
+		f.sweeps, err = declared(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(f.sweeps) > 0 && !f.quiet {
+			fmt.Fprintf(e.stderr, "%s is a table: --sweep %s (--set name=value runs one cell)\n", path, strings.Join(f.sweeps, " --sweep "))
+		}
 	}
 	axes, err := parseSweeps(f.sweeps, set)
 	if err != nil {
@@ -179,9 +187,12 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *dr
 		if err := fits(e, path, c.plan, bare, f.speed, f.quiet || i > 0); err != nil {
 			return nil, nil, err
 		}
+		if err := f.clients.fits(c.plan, name); err != nil {
+			return nil, nil, err
+		}
 		plans = append(plans, c.plan)
 	}
-	engine, err := f.open(cmd.Context(), e, name, plans, false)
+	engine, err := f.open(cmd.Context(), e, name, plans, f.clients.any())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -189,6 +200,24 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *dr
 		return nil, nil, err
 	}
 	return cells, engine, nil
+}
+
+// declared gives the matrix that a scenario of the library is meant to run as.
+func declared(path string) ([]string, error) {
+	name, ok := strings.CutPrefix(path, stdPrefix)
+	if !ok {
+		return nil, nil
+	}
+	all, err := scenarios.List()
+	if err != nil {
+		return nil, err
+	}
+	for _, x := range all {
+		if x.Name == strings.TrimSuffix(name, ".star") {
+			return x.Sweeps, nil
+		}
+	}
+	return nil, nil
 }
 
 // folders names the cells' run folders, and shows that they can be written to
@@ -229,12 +258,13 @@ func (f *runFlags) folders(e *env, cells []cell) error {
 
 // runCell runs one cell and judges its recording. The result says as much as
 // is known, also beside an error.
-func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts) (report.Result, error) {
-	progress := newProgress(e, f.quiet)
+func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, quiet bool) (report.Result, error) {
+	progress := newProgress(e, quiet)
 	began := e.now()
 	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
 		Engine:    engine.Engine,
-		Connect:   engine.connect,
+		Connect:   f.clients.connect(e, engine.connect, c.folder),
+		Strangers: f.clients.strangers(engine.Name()),
 		Speed:     f.speed,
 		Folder:    c.folder,
 		Tool:      version(),

@@ -66,16 +66,44 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 	if cmd.Flags().Changed("seed") {
 		o.Seed = &s.seed
 	}
+	if name, ok := strings.CutPrefix(path, stdPrefix); ok {
+		o.FS, o.Root = scenarios.FS(), "."
+		file, err := stdFile(name)
+		if err != nil {
+			return nil, err
+		}
+		return interp.Load(file, o)
+	}
 	if err := readable(path); err != nil {
 		return nil, err
 	}
 	return interp.Load(path, o)
 }
 
+// stdPrefix opens the name of a scenario of the library, as it opens that of a
+// module in load.
+const stdPrefix = "@std//"
+
+// stdFile gives the file of a scenario of the library.
+func stdFile(name string) (string, error) {
+	name = strings.TrimSuffix(name, ".star")
+	all, err := scenarios.Names()
+	if err != nil {
+		return "", err
+	}
+	if !slices.Contains(all, name) {
+		return "", meant(usage("%s%s: there is no such scenario", stdPrefix, name), name, all).hint("all of them: starfall list")
+	}
+	return name + ".star", nil
+}
+
 // fits tells what a target makes of the plan of the scenario at path: an error
 // for what the engine cannot do, warnings for what the speed makes meaningless.
 func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float64, quiet bool) error {
 	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
+	if strings.HasPrefix(path, stdPrefix) {
+		root = stdPrefix
+	}
 	open := func(pos plan.Pos) plan.Pos {
 		if !strings.HasPrefix(pos.File, "@") {
 			pos.File = root + pos.File

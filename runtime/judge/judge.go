@@ -201,7 +201,10 @@ func (j *judging) conditions(rec *record.Recording, v *Verdict, loaded bool, cut
 			if late := e.At - *e.Planned; late > time.Duration(float64(maxEventLate)*speed) {
 				add(causeNotTaken, Inconclusive, &e.At, posOf(e.Name),
 					fmt.Sprintf("%s came %s late: the machine was busy with something else", eventText(e), Length(late)), "lower --speed")
+				v.Reasons[len(v.Reasons)-1].Busy = true
 			}
+		case record.KindLie:
+			add(causeRule, Void, &e.At, nil, e.What, "")
 		case record.KindUnproved:
 			what := "effect"
 			if e.Undo {
@@ -238,6 +241,7 @@ func (j *judging) conditions(rec *record.Recording, v *Verdict, loaded bool, cut
 			add(causeNotTaken, Inconclusive, nil, &p.plan.Pos,
 				fmt.Sprintf("%s: the machine offered %s of the records late", p.plan.Name, Quantity(float64(p.lateN)/float64(p.sentN), plan.UnitShare)),
 				"lower the rate, or --speed")
+			v.Reasons[len(v.Reasons)-1].Busy = true
 		}
 	}
 }

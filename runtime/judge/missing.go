@@ -52,7 +52,7 @@ func (c *collector) locate(q *question, x *consumer, p *producer, m *member, s *
 	case reads:
 		w.past = offset >= q.position(x, s.Topic, s.Partition)
 	}
-	w.gone = !w.inLog && (audited && offset < mark.LogStart || own.deleted.gone(s.Partition, offset, s.At))
+	w.gone = !w.inLog && (audited && offset >= 0 && offset < mark.LogStart || own.deleted.gone(s.Partition, offset, s.At))
 	return w
 }
 
@@ -143,7 +143,7 @@ func (c *collector) lost(q *question, p *producer, m *member, s *record.Span, se
 	} else if !q.covers(m, seq, s.At) {
 		return
 	}
-	if gone || offset < mark.LogStart {
+	if gone || offset >= 0 && offset < mark.LogStart {
 		q.excluded++ // retention, or deleted as the scenario asked
 		return
 	}
@@ -223,7 +223,7 @@ func (c *collector) uncopied(mirror int, s *record.Span, seq uint64, offset int6
 			seen = x.delivered.get(p.index, m.index).has(seq) &&
 				(ok && at.LogStart > 0 || copied.deleted != nil && (copied.deleted.whole || copied.deleted.before[s.Partition] > 0))
 		}
-		if seen || source.deleted.gone(s.Partition, offset, s.At) || audited && offset < mark.LogStart {
+		if seen || source.deleted.gone(s.Partition, offset, s.At) || audited && offset >= 0 && offset < mark.LogStart {
 			q.excluded++
 			continue
 		}

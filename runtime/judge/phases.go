@@ -228,8 +228,12 @@ func timeline(p *plan.Plan, events []record.Event) []Row {
 			continue
 		case record.KindDeleted:
 			continue // the action's own row tells
-		case record.KindPhase, record.KindClosed, record.KindClient, record.KindDrained:
+		case record.KindPhase, record.KindClosed, record.KindDrained:
 			continue
+		case record.KindClient:
+			if e.Member == 0 {
+				continue // of the run itself, not of one client
+			}
 		case record.KindNotFired:
 			row.Text = e.Name + " never fired"
 		case record.KindDrainLimit:

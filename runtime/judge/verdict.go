@@ -3,6 +3,8 @@
 package judge
 
 import (
+	"slices"
+
 	"starfall/interp/plan"
 )
 
@@ -43,6 +45,8 @@ type Reason struct {
 	Pos    *plan.Pos `json:"pos,omitempty"`
 	At     *Seconds  `json:"at,omitempty"`
 	Advice string    `json:"advice,omitempty"`
+	// Busy: it is the machine that was too slow, not the cluster.
+	Busy bool `json:"busy,omitempty"`
 
 	cause cause
 }
@@ -110,6 +114,12 @@ type Verdict struct {
 	Timeline  []Row      `json:"timeline"`
 	Producers []Producer `json:"producers,omitempty"`
 	Consumers []Consumer `json:"consumers,omitempty"`
+}
+
+// Busy tells whether the machine was too slow for the run, which says nothing
+// about the cluster.
+func (v *Verdict) Busy() bool {
+	return v.Result == Inconclusive && slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Busy })
 }
 
 // Claim is one row: what was claimed and what came out.

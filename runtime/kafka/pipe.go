@@ -113,9 +113,9 @@ func (l *lane) send(p *pipe) {
 // fill makes the message of an item.
 func (l *lane) fill(it *item) {
 	spec := &l.p.spec
-	it.value = record.Encode(it.value[:0], record.Identity{
+	it.value = record.EncodeSigned(it.value[:0], record.Identity{
 		Run: spec.RunID, Producer: spec.Index, Member: spec.Member, Seq: it.seq,
-	}, spec.Producer.Size)
+	}, spec.Producer.Size, spec.TextKey)
 	it.msg = sarama.ProducerMessage{Topic: l.r.topic.KafkaName(), Value: it, Metadata: it, Partition: l.part, Offset: -1}
 	if l.p.keys != nil {
 		it.msg.Key = l.p.keys[record.KeyOf(spec.Seed, spec.Index, spec.Member, it.seq, spec.Producer.Keys)]

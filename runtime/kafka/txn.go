@@ -391,9 +391,9 @@ func (x *transactor) next(n int) (batch []*item, flushing bool) {
 	spec := &x.p.spec
 	for len(batch) < n && x.queue.len() > 0 && !x.closed {
 		it := &item{entry: x.queue.pop()}
-		it.value = record.Encode(nil, record.Identity{
+		it.value = record.EncodeSigned(nil, record.Identity{
 			Run: spec.RunID, Producer: spec.Index, Member: spec.Member, Seq: it.seq,
-		}, spec.Producer.Size)
+		}, spec.Producer.Size, spec.TextKey)
 		it.msg = sarama.ProducerMessage{Topic: x.r.topic.KafkaName(), Value: it, Metadata: it, Partition: it.part, Offset: -1}
 		if x.p.keys != nil {
 			it.msg.Key = x.p.keys[record.KeyOf(spec.Seed, spec.Index, spec.Member, it.seq, spec.Producer.Keys)]

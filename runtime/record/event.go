@@ -27,6 +27,7 @@ type Kind string
 //	cluster       Cluster                                     what else was seen of a cluster (fenced, fully replicated …)
 //	sent          Name, Topic, Partition, Offset              the record of send(), so that it is no phantom
 //	client        Name, Member                                a client's own news (connected, crashed, error)
+//	lie           Name, Member                                a client of somebody's own said what cannot be true: the run is VOID
 //	denied        Name, Member, Cluster, Error                a broker refused a client for want of rights: once for each answer of Kafka's that differs
 //	tool          Name, Occurrence, Action, Cluster, Exit, Output, File   a tool has ended; File holds all of its output, Output the beginning
 //	compared      Name, Aspect, Compared, Different, Error    a mirror against its source; Error: the first difference
@@ -52,6 +53,7 @@ const (
 	KindCluster      Kind = "cluster"
 	KindSent         Kind = "sent"
 	KindClient       Kind = "client"
+	KindLie          Kind = "lie"
 	KindDenied       Kind = "denied"
 	KindTool         Kind = "tool"
 	KindCompared     Kind = "compared"

@@ -60,9 +60,12 @@ func Encode(dst []byte, id Identity, size int) []byte {
 	return dst
 }
 
-// Decode reads the identity from a value. It is false for what Encode did not
-// make; the caller compares Run to tell records of another run.
+// Decode reads the identity from a value. It is false for what neither Encode
+// nor TextValue made; the caller compares Run to tell records of another run.
 func Decode(value []byte) (Identity, bool) {
+	if len(value) > len(textPrefix) && string(value[:len(textPrefix)]) == textPrefix {
+		return decodeText(value)
+	}
 	if len(value) < IdentitySize || binary.BigEndian.Uint32(value) != identityMagic ||
 		binary.BigEndian.Uint32(value[24:]) != crc32.Checksum(value[:24], castagnoli) {
 		return Identity{}, false

@@ -1,0 +1,136 @@
+// This file defines answers: texts with fields, which what was recorded fills.
+//
+// answers.md has a section for each scenario. Its fields are calls of
+//
+//	v CLAIM CELL      what was measured, in short; of a claim as written, in the cell of that name
+//	full CLAIM CELL   the same in full
+//	first CLAIM CELL  the first record that speaks against the claim
+//	held CLAIM        the cells in which it held
+//	broken CLAIM      the cells in which it did not
+//	least CLAIM       the cell with the smallest value
+//	most CLAIM        the cell with the largest
+//
+// A scenario that is one run has one cell, "". A figure that is not there reads
+// "(not recorded)", as does one of a run that says nothing.
+
+package main
+
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+	"text/template"
+)
+
+//go:embed answers.md
+var answerTexts string
+
+const notRecorded = "(not recorded)"
+
+// answers gives the texts by scenario.
+func answers() (map[string]string, error) {
+	out := map[string]string{}
+	for _, part := range strings.Split("\n"+answerTexts, "\n## ")[1:] {
+		name, text, ok := strings.Cut(part, "\n")
+		if !ok || strings.TrimSpace(text) == "" {
+			return nil, fmt.Errorf("answers.md: %s: got no text", name)
+		}
+		if _, twice := out[name]; twice {
+			return nil, fmt.Errorf("answers.md: %s is there twice", name)
+		}
+		out[name] = strings.Join(strings.Fields(text), " ")
+	}
+	return out, nil
+}
+
+// answer fills a text with what an engine gave.
+func (o outcome) answer(text string) (string, error) {
+	t, err := template.New(o.Scenario).Option("missingkey=error").Funcs(template.FuncMap{
+		"v":      func(claim, cell string) string { return short(o.measured(claim, cell)) },
+		"full":   o.measured,
+		"first":  o.first,
+		"held":   func(claim string) string { return o.with(claim, "held") },
+		"broken": func(claim string) string { return o.with(claim, "broken") },
+		"least":  func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a < b }) },
+		"most":   func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a > b }) },
+	}).Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, nil); err != nil {
+		return "", err
+	}
+	return oneLine(b.String()), nil
+}
+
+func (o outcome) measured(claim, cell string) string {
+	for _, c := range o.Cells {
+		if c.name() == cell && !c.inconclusive() {
+			if k, ok := c.claim(claim); ok && k.Outcome != "no data" {
+				return oneLine(k.Measured)
+			}
+		}
+	}
+	return notRecorded
+}
+
+func (o outcome) first(claim, cell string) string {
+	for _, c := range o.Cells {
+		for _, k := range c.Claims {
+			if c.name() == cell && k.Text == claim && k.First != "" {
+				return oneLine(k.First)
+			}
+		}
+	}
+	return notRecorded
+}
+
+// with names the cells in which a claim came out so.
+func (o outcome) with(claim, outcome string) string {
+	var names []string
+	for _, c := range o.Cells {
+		for _, k := range c.Claims {
+			if k.Text == claim && k.Outcome == outcome && !c.inconclusive() {
+				names = append(names, "`"+c.name()+"`")
+			}
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// extreme names the cells whose value nobody else's is before.
+func (o outcome) extreme(claim string, before func(a, b float64) bool) string {
+	var names []string
+	var best float64
+	for _, c := range o.Cells {
+		k, ok := c.claim(claim)
+		if !ok || k.Value == nil || c.inconclusive() {
+			continue
+		}
+		switch {
+		case len(names) == 0 || before(*k.Value, best):
+			names, best = []string{"`" + c.name() + "`"}, *k.Value
+		case *k.Value == best:
+			names = append(names, "`"+c.name()+"`")
+		}
+	}
+	if len(names) == 0 {
+		return notRecorded
+	}
+	return strings.Join(names, ", ")
+}
+
+// short leaves out where and when.
+func short(measured string) string {
+	for _, cut := range []string{";", ", from ", ", first", " on ", " at ", " record "} {
+		measured, _, _ = strings.Cut(measured, cut)
+	}
+	for _, lead := range []string{"lowest ", "highest ", "always "} {
+		measured = strings.TrimPrefix(measured, lead)
+	}
+	return strings.TrimSuffix(measured, ",")
+}
