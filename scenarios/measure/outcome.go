@@ -90,6 +90,10 @@ func runAll(chosen []scenarios.Scenario, engine, binary, results string, progres
 		if err != nil {
 			return err
 		}
+		if old, ok := have[s.Name]; ok && o.inconclusive() && !old.inconclusive() {
+			fmt.Fprintf(progress, "%-22s %-12s says nothing: what is kept stays\n", s.Name, o.Result)
+			continue
+		}
 		have[s.Name] = o
 		if err := kept.Save(file, have); err != nil {
 			return err
@@ -153,6 +157,8 @@ func bounds(k kept.Claim, text string) bool {
 	rest, ok := strings.CutPrefix(k.Text, text)
 	return ok && k.Kind == "expect" && bound.MatchString(rest)
 }
+
+func (o outcome) inconclusive() bool { return slices.ContainsFunc(o.Cells, cell.inconclusive) }
 
 // inconclusive tells whether a cell says nothing.
 func (c cell) inconclusive() bool {
