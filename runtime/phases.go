@@ -96,6 +96,7 @@ func (r *run) prepareClusters(load bool) error {
 	}
 	r.world = world
 	r.push("cluster", world.Close)
+	r.prepared("the clusters are up")
 	procs, _ := world.(Processes)
 	network, _ := world.(Network)
 	r.nodes = newNodes(r.p, procs)
@@ -110,6 +111,7 @@ func (r *run) prepareClusters(load bool) error {
 		return errors.New("clients: Connect gave no Load, Admin or Audit")
 	}
 	r.watchHealth()
+	r.prepared("clients are connected")
 	starter := r.clients.Load
 	if !load {
 		starter = nil
@@ -138,8 +140,14 @@ func (r *run) prepareClusters(load bool) error {
 		if err := r.clients.Admin.Create(ctx, c.Name, topics); err != nil {
 			return fmt.Errorf("topics of %s: %w", c.Name, err)
 		}
+		r.prepared("topics of " + c.Name + " are settled")
 	}
 	return ctx.Err()
+}
+
+// prepared journals a step of prepare, so that a run shows what its start took.
+func (r *run) prepared(what string) {
+	r.journal.note(time.Now(), record.Event{Kind: record.KindPhase, Phase: record.PhasePrepare, What: what})
 }
 
 // sample records a sample, where there is a recording.

@@ -44,6 +44,7 @@ type boxSpec struct {
 	program  program
 	memory   int64 // bytes that it may use; 0: no limit
 	announce func(id string)
+	reach    func(step string) // of coming up
 }
 
 // launch makes a container, puts the agent into it, starts it and returns when
@@ -80,6 +81,7 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 	}
 	b.id = created.ID
 	s.announce(b.id)
+	s.reach("container made")
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("container %s: %w", s.name, context.Cause(ctx))
 	}
@@ -97,11 +99,13 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 			link.Close()
 			return fail("copy of starfall", err)
 		}
+		s.reach("starfall copied")
 	}
 	if err := h.api.ContainerStart(ctx, b.id, container.StartOptions{}); err != nil {
 		link.Close()
 		return fail("start", err)
 	}
+	s.reach("container started")
 	b.agent, err = agent.Connect(ctx, link, agent.ConnectOptions{Build: s.program.build})
 	if err != nil {
 		if text := b.errs.String(); text != "" {
@@ -109,6 +113,7 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 		}
 		return fail("agent", err)
 	}
+	s.reach("agent answers")
 	info, err := h.api.ContainerInspect(ctx, b.id)
 	if err != nil {
 		b.agent.Close()

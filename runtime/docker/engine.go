@@ -128,10 +128,11 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 		e: e, h: h, p: p, o: o, run: hex.EncodeToString(id[:]),
 		containers: map[string]string{}, servers: map[runtime.NodeKey]*server{},
 		sites: map[string]*box{}, members: map[runtime.Place]netip.Addr{}, usage: map[runtime.NodeKey]*usage{},
-		broken: make(chan struct{}),
+		broken: make(chan struct{}), steps: steps{began: time.Now()},
 	}
 	w.life, w.end = context.WithCancel(context.Background())
 	isUp := false
+	defer w.noteSteps()
 	defer func() {
 		if isUp {
 			return
@@ -179,6 +180,7 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.makeNetwork(ctx); err != nil {
 		return err
 	}
+	w.steps.reach("network")
 	if w.e.Outside {
 		if err := w.openDoors(); err != nil {
 			return err
@@ -210,6 +212,7 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.meet(ctx); err != nil {
 		return err
 	}
+	w.steps.reach("the nodes' containers reach each other")
 	var ready group
 	for _, key := range w.order {
 		s := w.servers[key]
@@ -250,9 +253,16 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := ready.Wait(); err != nil {
 		return err
 	}
+	w.steps.reach("all ports are open")
 	var up group
 	for _, c := range w.p.Clusters {
-		up.Go(ctx, func(ctx context.Context) error { return w.awaitUp(ctx, c.Name) })
+		up.Go(ctx, func(ctx context.Context) error {
+			err := w.awaitUp(ctx, c.Name)
+			if err == nil {
+				w.steps.reach("%s: every broker is registered and unfenced", c.Name)
+			}
+			return err
+		})
 	}
 	if err := up.Wait(); err != nil {
 		return err
