@@ -96,7 +96,6 @@ func (r *run) prepareClusters(load bool) error {
 	}
 	r.world = world
 	r.push("cluster", world.Close)
-	r.prepared("the clusters are up")
 	procs, _ := world.(Processes)
 	network, _ := world.(Network)
 	r.nodes = newNodes(r.p, procs)
@@ -145,9 +144,11 @@ func (r *run) prepareClusters(load bool) error {
 	return ctx.Err()
 }
 
-// prepared journals a step of prepare, so that a run shows what its start took.
+// prepared tells the world of a step of prepare, when it keeps a list of them.
 func (r *run) prepared(what string) {
-	r.journal.note(time.Now(), record.Event{Kind: record.KindPhase, Phase: record.PhasePrepare, What: what})
+	if w, ok := r.world.(interface{ Reached(step string) }); ok {
+		w.Reached(what)
+	}
 }
 
 // sample records a sample, where there is a recording.

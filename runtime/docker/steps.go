@@ -24,6 +24,12 @@ func (s *steps) reach(format string, args ...any) {
 	fmt.Fprintf(&s.text, "%6.3f s  "+format+"\n", append([]any{time.Since(s.began).Seconds()}, args...)...)
 }
 
+// Reached notes a step that the run has taken after Up.
+func (w *world) Reached(step string) {
+	w.steps.reach("%s", step)
+	w.noteSteps()
+}
+
 // noteSteps writes the steps into the run folder, in start.log.
 func (w *world) noteSteps() {
 	if w.o.Folder == "" {

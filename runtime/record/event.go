@@ -13,7 +13,7 @@ type Kind string
 // The kinds of Event and the fields that each sets besides At and What.
 //
 //	kind          fields                                      meaning
-//	phase         Phase                                       a phase begins; prepare also tells of its steps
+//	phase         Phase                                       a phase begins
 //	fired         Name, Occurrence, Action, Planned, Targets  an action of an event starts
 //	effect        Name, Occurrence, Action, Targets, Proof    its effect is proved
 //	complete      Name, Occurrence, Action, Proof             an action that ends by itself has shown its whole effect
