@@ -115,6 +115,9 @@ func (w *world) startServer(ctx context.Context, s *server) error {
 		if len(list) > 0 {
 			files = append(files, agent.File{Path: dirData + "/bootstrap.checkpoint", Content: checkpoint(list, time.Now().UnixMilli())})
 		}
+		if w.stands(s) {
+			files = append(files, agent.File{Path: s.metadataDir() + "/quorum-state", Content: []byte(quorumState(s.ID, s.voterIDs()))})
+		}
 	}
 	if err := s.box.agent.Write(ctx, files...); err != nil {
 		return fmt.Errorf("%s: %w", s.label, err)
@@ -136,6 +139,17 @@ func (w *world) startServer(ctx context.Context, s *server) error {
 	}
 	w.steps.reach("%s: port %d is open", s.label, s.port())
 	return nil
+}
+
+// stands tells whether a node is the voter of its cluster that stands for election
+// at once. Which one it is is left to chance, as it is with Kafka.
+func (w *world) stands(s *server) bool {
+	voters := s.voterIDs()
+	if len(voters) == 0 {
+		return false // ZooKeeper mode
+	}
+	chance := id16(w.run, s.cluster.Name, "first candidate")
+	return s.ID == voters[int(chance[0])%len(voters)]
 }
 
 // startProcess starts a node's server.

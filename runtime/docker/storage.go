@@ -2,7 +2,8 @@ package docker
 
 // This file defines what the format tool would write into an empty log dir, so
 // that no JVM has to be spent on it: meta.properties, and bootstrap.checkpoint
-// where a version has features that are not on by themselves.
+// where a version has features that are not on by themselves. Beside it, what the
+// voter who stands for election first would write soon.
 
 import (
 	"encoding/base64"
@@ -50,6 +51,20 @@ func features(v release) (list []feature, ok bool) {
 // metaProperties is the content of meta.properties (version 1, KIP-858).
 func metaProperties(cluster, directory string, id int32) string {
 	return fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", cluster, id, directory)
+}
+
+// quorumState is what a voter that has voted for itself in the first epoch has on
+// disk (FileQuorumStateStore, version 0, which is that of static voters). It is
+// where every cluster comes by without it, once the first voter has waited for a
+// leader in vain for controller.quorum.election.timeout.ms or up to twice that
+// (QuorumState.initialize); a voter that starts from it asks for votes at once.
+func quorumState(self int32, voters []int32) string {
+	var list []string
+	for _, id := range voters {
+		list = append(list, fmt.Sprintf(`{"voterId":%d}`, id))
+	}
+	return fmt.Sprintf(`{"clusterId":"","leaderId":-1,"leaderEpoch":1,"votedId":%d,"appliedOffset":0,"currentVoters":[%s],"data_version":0}`,
+		self, strings.Join(list, ","))
 }
 
 // uuid writes 16 bytes as Kafka writes its ids, which never begin with a dash.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -136,12 +135,14 @@ func byName(topics []*sarama.TopicMetadata) map[string]*sarama.TopicMetadata {
 // committed with the next record only, which comes half a second later at most
 // (metadata.max.idle.interval.ms; KafkaRaftClient.tryCompleteFetchRequest). So a
 // record is made that changes nothing: a broker's dynamic setting that is not set is
-// unset (KAFKA-14136 has a controller log that, too). Whether it works is of no
-// importance: then the half second passes.
+// unset, which a controller logs all the same (KAFKA-14136). With a zero before its
+// number the controller knows the broker, and no broker takes the setting for its
+// own, so that none reads its configuration anew (DynamicConfigPublisher). Whether
+// it works is of no importance: then the half second passes.
 func nudge(client sarama.Client, admin sarama.ClusterAdmin) {
 	const unset = "log.cleaner.backoff.ms"
 	for _, b := range client.Brokers() {
-		err := admin.IncrementalAlterConfig(sarama.BrokerResource, strconv.Itoa(int(b.ID())), map[string]sarama.IncrementalAlterConfigsEntry{
+		err := admin.IncrementalAlterConfig(sarama.BrokerResource, fmt.Sprintf("0%d", b.ID()), map[string]sarama.IncrementalAlterConfigsEntry{
 			unset: {Operation: sarama.IncrementalAlterConfigsOperationDelete},
 		}, false)
 		if err == nil {
