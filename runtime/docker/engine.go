@@ -219,11 +219,6 @@ func (w *world) bringUp(ctx context.Context) error {
 		s := w.servers[key]
 		ready.Go(ctx, func(ctx context.Context) error { return w.startServer(ctx, s) })
 	}
-	nudging, still := context.WithCancel(ctx)
-	defer still()
-	for i := range w.p.Clusters {
-		w.nudge(nudging, &w.p.Clusters[i])
-	}
 	ready.Go(ctx, func(ctx context.Context) error {
 		if err := w.tellNames(ctx, w.control); err != nil {
 			return err

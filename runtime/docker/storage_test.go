@@ -1,12 +1,9 @@
 package docker
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"reflect"
 	"testing"
-
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"starfall/interp/plan"
 )
@@ -65,29 +62,5 @@ func TestStands(t *testing.T) {
 				t.Errorf("got %v in 200 runs, want each of %d voters, one a run", first, tt.voters)
 			}
 		})
-	}
-}
-
-// TestNudging reads the request as a broker does: a setting of node 2 by a name
-// that is not exactly its own.
-func TestNudging(t *testing.T) {
-	b := nudging(2)
-	if size := binary.BigEndian.Uint32(b); int(size) != len(b)-4 {
-		t.Fatalf("size: got %d, want %d", size, len(b)-4)
-	}
-	// Key, version, correlation, the client's name, and no tags: the header of a
-	// flexible request.
-	key, version, name := int16(binary.BigEndian.Uint16(b[4:])), int16(binary.BigEndian.Uint16(b[6:])), int(binary.BigEndian.Uint16(b[12:]))
-	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
-	req.Version = version
-	if key != req.Key() || string(b[14:14+name]) != "starfall" || b[14+name] != 0 {
-		t.Fatalf("header: got key %d, client %q", key, b[14:14+name])
-	}
-	if err := req.ReadFrom(b[14+name+1:]); err != nil {
-		t.Fatal(err)
-	}
-	if len(req.Resources) != 1 || req.Resources[0].ResourceName != "02" || req.Resources[0].ResourceType != kmsg.ConfigResourceTypeBroker ||
-		len(req.Resources[0].Configs) != 1 || req.Resources[0].Configs[0].Op != kmsg.IncrementalAlterConfigOpDelete || req.Resources[0].Configs[0].Value != nil {
-		t.Errorf("got %+v, want a deletion from broker 02", req.Resources)
 	}
 }
