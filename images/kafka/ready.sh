@@ -40,6 +40,7 @@ EOF
 # with the topic settled.
 ours() {
   local begin pid
+  : >"$work/up"
   begin=$(now)
   "$starfall" up "$work/three.star" --engine docker --image "$image" >"$work/up" 2>&1 &
   pid=$!

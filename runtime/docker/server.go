@@ -142,11 +142,13 @@ func (w *world) startServer(ctx context.Context, s *server) error {
 }
 
 // stands tells whether a node is the voter of its cluster that stands for election
-// at once. Which one it is is left to chance, as it is with Kafka.
+// at once. Which one it is is left to chance, as it is with Kafka. An only voter
+// leads without an election, and one that has voted does not start at all
+// (KafkaRaftClient.initialize).
 func (w *world) stands(s *server) bool {
 	voters := s.voterIDs()
-	if len(voters) == 0 {
-		return false // ZooKeeper mode
+	if len(voters) < 2 {
+		return false
 	}
 	chance := id16(w.run, s.cluster.Name, "first candidate")
 	return s.ID == voters[int(chance[0])%len(voters)]
