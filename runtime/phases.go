@@ -113,6 +113,7 @@ func (r *run) prepareClusters(load bool) error {
 		return errors.New("clients: Connect gave no Load, Admin or Audit")
 	}
 	r.watchHealth()
+	r.prepared("clients are connected")
 	starter := r.clients.Load
 	if !load {
 		starter = nil
@@ -146,8 +147,16 @@ func (r *run) prepareClusters(load bool) error {
 		if err := r.clients.Admin.Create(ctx, c.Name, topics); err != nil {
 			return fmt.Errorf("topics of %s: %w", c.Name, err)
 		}
+		r.prepared("topics of " + c.Name + " are settled")
 	}
 	return r.grant(ctx)
+}
+
+// prepared tells the world of a step of prepare, when it keeps a list of them.
+func (r *run) prepared(what string) {
+	if w, ok := r.world.(interface{ Reached(step string) }); ok {
+		w.Reached(what)
+	}
 }
 
 // sample records a sample, where there is a recording.

@@ -4,7 +4,9 @@ package docker
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +46,7 @@ type boxSpec struct {
 	program  program
 	memory   int64 // bytes that it may use; 0: no limit
 	announce func(id string)
+	reach    func(step string) // of coming up
 }
 
 // launch makes a container, puts the agent into it, starts it and returns when
@@ -80,6 +83,7 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 	}
 	b.id = created.ID
 	s.announce(b.id)
+	s.reach("container made")
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("container %s: %w", s.name, context.Cause(ctx))
 	}
@@ -97,11 +101,13 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 			link.Close()
 			return fail("copy of starfall", err)
 		}
+		s.reach("starfall copied")
 	}
 	if err := h.api.ContainerStart(ctx, b.id, container.StartOptions{}); err != nil {
 		link.Close()
 		return fail("start", err)
 	}
+	s.reach("container started")
 	b.agent, err = agent.Connect(ctx, link, agent.ConnectOptions{Build: s.program.build})
 	if err != nil {
 		if text := b.errs.String(); text != "" {
@@ -109,6 +115,7 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 		}
 		return fail("agent", err)
 	}
+	s.reach("agent answers")
 	info, err := h.api.ContainerInspect(ctx, b.id)
 	if err != nil {
 		b.agent.Close()
@@ -152,16 +159,21 @@ func (h host) put(ctx context.Context, id, path string) error {
 	if err != nil {
 		return err
 	}
+	content, size := io.Reader(f), info.Size()
+	if head, end, ok := loaded(f); ok && end <= size {
+		content = io.MultiReader(bytes.NewReader(head), io.NewSectionReader(f, int64(len(head)), end-int64(len(head))))
+		size = end
+	}
 	r, w := io.Pipe()
 	go func() {
 		t := tar.NewWriter(w)
 		name := strings.TrimPrefix(pathProgram, "/")
 		err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: strings.TrimPrefix(dirWork, "/") + "/", Mode: 0o755})
 		if err == nil {
-			err = t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: info.Size(), ModTime: info.ModTime()})
+			err = t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o755, Size: size, ModTime: info.ModTime()})
 		}
 		if err == nil {
-			_, err = io.Copy(t, f)
+			_, err = io.Copy(t, content)
 		}
 		w.CloseWithError(errors.Join(err, t.Close()))
 	}()
@@ -169,6 +181,32 @@ func (h host) put(ctx context.Context, id, path string) error {
 	r.CloseWithError(errors.New("not wanted any more"))
 	return err
 }
+
+// loaded gives what of a program runs: where that ends in the file, and the header
+// of a file that ends there. Behind it are symbols and the sections that a debugger
+// reads, a third of the file. ok is false for what is no 64-bit program of the
+// byte order that all containers have here: it is copied whole.
+func loaded(f io.ReaderAt) (header []byte, end int64, ok bool) {
+	header = make([]byte, elfHeader)
+	if _, err := f.ReadAt(header, 0); err != nil || string(header[:6]) != elf.ELFMAG+"\x02\x01" {
+		return nil, 0, false
+	}
+	x, err := elf.NewFile(f)
+	if err != nil {
+		return nil, 0, false
+	}
+	for _, p := range x.Progs {
+		if p.Type != elf.PT_NULL && p.Filesz > 0 {
+			end = max(end, int64(p.Off+p.Filesz))
+		}
+	}
+	clear(header[40:48]) // where the list of sections is
+	clear(header[60:64]) // how many there are, and which has their names
+	return header, end, end >= elfHeader
+}
+
+// elfHeader is the size of the header of a 64-bit ELF file.
+const elfHeader = 64
 
 // remove removes a container and returns when it is gone. One that is not there,
 // or is being removed already, is no error.

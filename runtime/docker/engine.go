@@ -133,10 +133,11 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 		e: e, h: h, p: p, o: o, run: hex.EncodeToString(id[:]),
 		containers: map[string]string{}, servers: map[runtime.NodeKey]*server{},
 		sites: map[string]*box{}, stands: map[string]*box{}, relays: map[string]*relay.Relay{}, via: map[string]string{}, tools: map[string]*box{}, members: map[runtime.Place]netip.Addr{}, usage: map[runtime.NodeKey]*usage{},
-		broken: make(chan struct{}),
+		broken: make(chan struct{}), steps: steps{began: time.Now()},
 	}
 	w.life, w.end = context.WithCancel(context.Background())
 	isUp := false
+	defer w.noteSteps()
 	defer func() {
 		if isUp {
 			return
@@ -154,8 +155,8 @@ func (e Engine) Up(ctx context.Context, p *plan.Plan, o runtime.UpOptions) (_ ru
 	return w, nil
 }
 
-// bringUp makes everything, the nodes first, as they take longest. The boxes of
-// clients and of the control side come up while Kafka starts.
+// bringUp makes all containers side by side, and then starts Kafka: it keeps all
+// processors busy for seconds, in which Docker would make no more containers.
 func (w *world) bringUp(ctx context.Context) error {
 	images := map[string]imageInfo{}
 	for i := range w.p.Clusters {
@@ -185,6 +186,7 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.makeNetwork(ctx); err != nil {
 		return err
 	}
+	w.steps.reach("network")
 	if w.e.Outside {
 		if err := w.openDoors(); err != nil {
 			return err
@@ -199,6 +201,7 @@ func (w *world) bringUp(ctx context.Context) error {
 			return err
 		})
 	}
+	w.launchOthers(ctx, &launched, images[w.p.Clusters[0].Name])
 	if err := launched.Wait(); err != nil {
 		return err
 	}
@@ -216,37 +219,20 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := w.meet(ctx); err != nil {
 		return err
 	}
+	w.steps.reach("the nodes' containers reach each other")
 	var ready group
 	for _, key := range w.order {
 		s := w.servers[key]
 		ready.Go(ctx, func(ctx context.Context) error { return w.startServer(ctx, s) })
 	}
-	ready.Go(ctx, func(ctx context.Context) (err error) {
-		w.control, err = w.launch(ctx, boxSpec{name: "control", host: "control", image: images[w.p.Clusters[0].Name]})
-		if err != nil {
-			return err
-		}
+	ready.Go(ctx, func(ctx context.Context) error {
 		if err := w.tellNames(ctx, w.control); err != nil {
 			return err
 		}
 		return w.startInspection(ctx)
 	})
-	standing := clientSites(w.p)
-	if w.e.Outside {
-		standing = nil
-		for _, s := range w.p.Sites {
-			standing = append(standing, s.Name)
-		}
-	}
-	for _, site := range standing {
+	for _, b := range w.sites {
 		ready.Go(ctx, func(ctx context.Context) error {
-			b, err := w.launch(ctx, boxSpec{name: "clients-" + site, host: "clients", site: site, image: images[w.p.Clusters[0].Name]})
-			if err != nil {
-				return err
-			}
-			w.mu.Lock()
-			w.sites[site] = b
-			w.mu.Unlock()
 			if err := b.prime(ctx); err != nil {
 				return err
 			}
@@ -257,9 +243,16 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err := ready.Wait(); err != nil {
 		return err
 	}
+	w.steps.reach("all ports are open")
 	var up group
 	for _, c := range w.p.Clusters {
-		up.Go(ctx, func(ctx context.Context) error { return w.awaitUp(ctx, c.Name) })
+		up.Go(ctx, func(ctx context.Context) error {
+			err := w.awaitUp(ctx, c.Name)
+			if err == nil {
+				w.steps.reach("%s: every broker is registered and unfenced", c.Name)
+			}
+			return err
+		})
 	}
 	if err := up.Wait(); err != nil {
 		return err
@@ -269,6 +262,39 @@ func (w *world) bringUp(ctx context.Context) error {
 	}
 	w.serveDoors()
 	return w.failed()
+}
+
+// launchOthers makes the boxes of the control side and of the sites.
+func (w *world) launchOthers(ctx context.Context, g *group, image imageInfo) {
+	g.Go(ctx, func(ctx context.Context) error {
+		b, err := w.launch(ctx, boxSpec{name: "control", host: "control", image: image})
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.control = b
+		w.mu.Unlock()
+		return nil
+	})
+	standing := clientSites(w.p)
+	if w.e.Outside {
+		standing = nil
+		for _, s := range w.p.Sites {
+			standing = append(standing, s.Name)
+		}
+	}
+	for _, site := range standing {
+		g.Go(ctx, func(ctx context.Context) error {
+			b, err := w.launch(ctx, boxSpec{name: "clients-" + site, host: "clients", site: site, image: image})
+			if err != nil {
+				return err
+			}
+			w.mu.Lock()
+			w.sites[site] = b
+			w.mu.Unlock()
+			return nil
+		})
+	}
 }
 
 // meet has the first node dial all others, where nobody listens yet: a host's

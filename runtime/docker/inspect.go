@@ -47,36 +47,51 @@ func Connect(running runtime.World, e runtime.Env, p *plan.Plan, rec *record.Wri
 	}
 	ctx, cancel := context.WithTimeout(w.life, connectLimit)
 	defer cancel()
-	control, err := remote.Start(ctx, w.session(w.control, e, rec))
-	if err != nil {
-		return runtime.Clients{}, err
-	}
-	load := map[string]*remote.Session{}
-	clients := func() runtime.Clients {
-		c := remote.Together(control, load)
-		c.Health = newHealth(w, c.Health)
-		return c
-	}
-	if rec == nil {
-		return clients(), nil
-	}
 	w.mu.Lock()
 	sites := sortedKeys(w.sites)
 	w.mu.Unlock()
-	for _, site := range sites {
-		o := w.session(w.sites[site], e, rec)
-		o.Bootstrap = nil
-		o.From = func(client string, member int) netip.Addr {
-			addr, _ := w.member(runtime.Place{Client: client, Member: member})
-			return addr
-		}
-		s, err := remote.Start(ctx, o)
-		if err != nil {
-			return runtime.Clients{}, errors.Join(err, clients().Close())
-		}
-		load[site] = s
+	if rec == nil {
+		sites = nil
 	}
-	return clients(), nil
+	// Beside each other: a session takes as long as comparing clocks takes.
+	var control *remote.Session
+	load := map[string]*remote.Session{}
+	var begun group
+	begun.Go(ctx, func(ctx context.Context) (err error) {
+		control, err = remote.Start(ctx, w.session(w.control, e, rec))
+		return err
+	})
+	var mu sync.Mutex
+	for _, site := range sites {
+		begun.Go(ctx, func(ctx context.Context) error {
+			o := w.session(w.sites[site], e, rec)
+			o.Bootstrap = nil
+			o.From = func(client string, member int) netip.Addr {
+				addr, _ := w.member(runtime.Place{Client: client, Member: member})
+				return addr
+			}
+			s, err := remote.Start(ctx, o)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			load[site] = s
+			return nil
+		})
+	}
+	if err := begun.Wait(); err != nil {
+		if control != nil {
+			err = errors.Join(err, control.Close())
+		}
+		for _, s := range load {
+			err = errors.Join(err, s.Close())
+		}
+		return runtime.Clients{}, err
+	}
+	c := remote.Together(control, load)
+	c.Health = newHealth(w, c.Health)
+	return c, nil
 }
 
 var _ runtime.Connect = Connect

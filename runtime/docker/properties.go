@@ -106,12 +106,20 @@ func (n node) configuration(s settings) string {
 // voters is the quorum, as controller.quorum.voters has it.
 func (n node) voters() string {
 	var out []string
-	for _, x := range n.cluster.Nodes {
-		if x.Role == plan.RoleCombined || x.Role == plan.RoleController {
-			out = append(out, fmt.Sprintf("%d@%s:%d", x.ID, n.cluster.Label(x.ID), portController))
-		}
+	for _, id := range n.voterIDs() {
+		out = append(out, fmt.Sprintf("%d@%s:%d", id, n.cluster.Label(id), portController))
 	}
 	return strings.Join(out, ",")
+}
+
+func (n node) voterIDs() []int32 {
+	var out []int32
+	for _, x := range n.cluster.Nodes {
+		if x.Role == plan.RoleCombined || x.Role == plan.RoleController {
+			out = append(out, x.ID)
+		}
+	}
+	return out
 }
 
 func (n node) zooKeepers() []plan.Node {

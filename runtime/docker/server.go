@@ -136,12 +136,14 @@ func (w *world) startServer(ctx context.Context, s *server) error {
 	if err := w.startProcess(ctx, s); err != nil {
 		return err
 	}
+	w.steps.reach("%s: process started", s.label)
 	if err := s.box.prime(ctx); err != nil {
 		return err
 	}
 	if err := s.box.agent.Await(ctx, process, int(s.port())); err != nil {
 		return w.explain(ctx, s, err)
 	}
+	w.steps.reach("%s: port %d is open", s.label, s.port())
 	return nil
 }
 

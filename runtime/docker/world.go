@@ -30,6 +30,7 @@ type world struct {
 	run     string // id, in hex
 	program program
 	janitor *janitor
+	steps   steps
 
 	life context.Context // ends with Close
 	end  context.CancelFunc
@@ -148,6 +149,7 @@ func (w *world) launch(ctx context.Context, s boxSpec) (*box, error) {
 		w.containers[id] = s.name
 		w.mu.Unlock()
 	}
+	s.reach = func(step string) { w.steps.reach("%s: %s", s.name, step) }
 	b, err := w.h.launch(ctx, s)
 	if err != nil {
 		return nil, err

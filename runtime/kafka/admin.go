@@ -35,38 +35,40 @@ func (c *Control) Create(ctx context.Context, cluster string, topics []plan.Topi
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	topics = slices.DeleteFunc(slices.Clone(topics), func(t plan.Topic) bool { return t.Origin == plan.Mirrored })
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = t.KafkaName()
-		attempts := 0
-		err := c.do(ctx, cluster, func(client sarama.Client, admin sarama.ClusterAdmin) error {
-			attempts++
-			detail, err := topicDetail(t, client)
-			if err != nil {
-				return err
-			}
-			err = admin.CreateTopic(t.KafkaName(), detail, false)
-			if errors.Is(err, sarama.ErrTopicAlreadyExists) && attempts > 1 {
-				return nil // an earlier attempt did it, though its answer did not come
-			}
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("topic %s: %w", t.Name, err)
-		}
-	}
 	if len(topics) == 0 {
 		return nil
 	}
-	_, err := c.everywhere(ctx, cluster, names, func(seen map[string]*sarama.TopicMetadata) error {
-		for _, t := range topics {
-			if err := shown(seen, t.KafkaName(), t.Partitions, true); err != nil {
-				return err
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.KafkaName()
+	}
+	made, asked := 0, -1
+	return c.do(ctx, cluster, func(client sarama.Client, admin sarama.ClusterAdmin) error {
+		for ; made < len(topics); made++ {
+			t := topics[made]
+			detail, err := topicDetail(t, client)
+			if err == nil {
+				again := asked == made
+				asked = made
+				err = admin.CreateTopic(t.KafkaName(), detail, false)
+				if again && errors.Is(err, sarama.ErrTopicAlreadyExists) {
+					err = nil // an earlier attempt did it, though its answer did not come
+				}
+			}
+			if err != nil {
+				return fmt.Errorf("topic %s: %w", t.Name, err)
 			}
 		}
-		return nil
+		_, err := watch(ctx, client, names, func(seen map[string]*sarama.TopicMetadata) error {
+			for _, t := range topics {
+				if err := shown(seen, t.KafkaName(), t.Partitions, true); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, func() { nudge(client, admin) })
+		return err
 	})
-	return err
 }
 
 func topicDetail(t plan.Topic, client sarama.Client) (*sarama.TopicDetail, error) {

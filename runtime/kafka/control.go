@@ -219,41 +219,14 @@ func (c *Control) bounded(ctx context.Context) (context.Context, context.CancelF
 	return context.WithTimeout(ctx, max(c.settings("").wall(2*time.Minute), 10*time.Second))
 }
 
-// look asks one broker for its own metadata.
-func look(client sarama.Client, addr string, topics []string) (*sarama.MetadataResponse, error) {
-	b := sarama.NewBroker(addr)
-	if err := b.Open(client.Config()); err != nil {
-		return nil, err
-	}
-	defer b.Close()
-	return b.GetMetadata(sarama.NewMetadataRequest(protocol, topics))
-}
-
 // everywhere waits until every broker that is registered shows, in its own
 // metadata, what ok wants; what it last missed is the error when ctx ends. ok
 // gets the answer's topics by name.
 func (c *Control) everywhere(ctx context.Context, cluster string, topics []string, ok func(map[string]*sarama.TopicMetadata) error) (int, error) {
 	n := 0
-	err := c.do(ctx, cluster, func(client sarama.Client, _ sarama.ClusterAdmin) error {
-		brokers := client.Brokers()
-		for _, b := range brokers {
-			resp, err := look(client, b.Addr(), topics)
-			if err != nil {
-				return passing{fmt.Errorf("broker %d: %w", b.ID(), err)}
-			}
-			seen := map[string]*sarama.TopicMetadata{}
-			for _, t := range resp.Topics {
-				seen[t.Name] = t
-			}
-			if err := ok(seen); err != nil {
-				return passing{fmt.Errorf("by the metadata of broker %d: %w", b.ID(), err)}
-			}
-		}
-		n = len(brokers)
-		if n == 0 {
-			return passing{errors.New("no broker is registered")}
-		}
-		return nil
+	err := c.do(ctx, cluster, func(client sarama.Client, _ sarama.ClusterAdmin) (err error) {
+		n, err = watch(ctx, client, topics, ok, func() {})
+		return err
 	})
 	return n, err
 }
