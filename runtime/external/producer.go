@@ -258,6 +258,15 @@ func (p *producer) room() int {
 	return int(p.spec.Producer.Buffer/int64(size)) - len(p.open)
 }
 
+// answered takes a record out of the client's buffer, which was full until now
+// if it has no room yet. The caller holds mu.
+func (p *producer) answered(seq uint64, now time.Duration) {
+	if p.room() <= 0 {
+		p.full = max(p.full, now)
+	}
+	delete(p.open, seq)
+}
+
 // pace hands over what is due until the member ends.
 func (p *producer) pace() {
 	timer := time.NewTimer(0)
@@ -305,7 +314,8 @@ func (p *producer) offer() time.Duration {
 	first := p.offered
 	late := 0
 	for seq := first; seq < first+uint64(n); seq++ {
-		if since := now - time.Duration(float64(lateAfter)*p.speed()); p.dueAt(seq) < since && p.full < since {
+		// One that was due while the client took no more has waited for it.
+		if due := p.dueAt(seq); due < now-time.Duration(float64(lateAfter)*p.speed()) && due > p.full {
 			late++
 		}
 	}
@@ -405,7 +415,7 @@ func (p *producer) sweep() {
 			}
 			if ok {
 				p.log.Unknown(p.order[0], 0, now, "the client did not answer within its delivery timeout")
-				delete(p.open, p.order[0])
+				p.answered(p.order[0], now)
 			}
 			p.order = p.order[1:]
 		}
@@ -463,7 +473,7 @@ func (p *producer) hear(line []byte, err error) bool {
 			p.tell("does not say partitions and offsets: everything counts for partition 0", "")
 		}
 		x.fate(seq, partition)
-		delete(p.open, seq)
+		p.answered(seq, now)
 	}
 	return true
 }
@@ -507,8 +517,8 @@ func nonsense(n int, proc *process, say func(what, err string), err error) (goOn
 	return true
 }
 
-// Redirect implements runtime.Redirecter: the client is told, and what it has
-// not answered is given to it again once it was.
+// Redirect implements runtime.Redirecter: the client is told, and is to send
+// again there what it has not answered.
 func (p *producer) Redirect(ctx context.Context, to runtime.Destination) error {
 	if len(to.Topics) != 1 {
 		return fmt.Errorf("%s: got %d topics to go on with, want one", p.name(), len(to.Topics))
