@@ -7,6 +7,7 @@
 //	first CLAIM CELL  the first record that speaks against the claim
 //	held CLAIM        the cells in which it held
 //	broken CLAIM      the cells in which it did not
+//	count CLAIM       how many claims of that text held, of how many
 //	least CLAIM       the cell with the smallest value
 //	most CLAIM        the cell with the largest
 //
@@ -51,6 +52,7 @@ func (o outcome) answer(text string) (string, error) {
 		"first":  o.first,
 		"held":   func(claim string) string { return o.with(claim, "held") },
 		"broken": func(claim string) string { return o.with(claim, "broken") },
+		"count":  o.count,
 		"least":  func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a < b }) },
 		"most":   func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a > b }) },
 	}).Parse(text)
@@ -100,6 +102,25 @@ func (o outcome) with(claim, outcome string) string {
 		return "none"
 	}
 	return strings.Join(names, ", ")
+}
+
+// count counts claims of one text, which differ in their ids.
+func (o outcome) count(claim string) string {
+	held, all := 0, 0
+	for _, c := range o.Cells {
+		for _, k := range c.Claims {
+			if k.Text == claim {
+				all++
+				if k.Outcome == "held" {
+					held++
+				}
+			}
+		}
+	}
+	if all == 0 {
+		return notRecorded
+	}
+	return fmt.Sprintf("%d of %d", held, all)
 }
 
 // extreme names the cells whose value nobody else's is before.
