@@ -10,6 +10,7 @@
 //	count CLAIM       how many claims of that text held, of how many
 //	least CLAIM       the cell with the smallest value
 //	most CLAIM        the cell with the largest
+//	best CLAIM GUARD  the same among those in which the guard, a claim, held
 //
 // A scenario that is one run has one cell, "". A figure that is not there reads
 // "(not recorded)", as does one of a run that says nothing.
@@ -53,8 +54,9 @@ func (o outcome) answer(text string) (string, error) {
 		"held":   func(claim string) string { return o.with(claim, "held") },
 		"broken": func(claim string) string { return o.with(claim, "broken") },
 		"count":  o.count,
-		"least":  func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a < b }) },
-		"most":   func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a > b }) },
+		"least":  func(claim string) string { return o.extreme(claim, "", less) },
+		"most":   func(claim string) string { return o.extreme(claim, "", more) },
+		"best":   func(claim, guard string) string { return o.extreme(claim, guard, more) },
 	}).Parse(text)
 	if err != nil {
 		return "", err
@@ -123,13 +125,21 @@ func (o outcome) count(claim string) string {
 	return fmt.Sprintf("%d of %d", held, all)
 }
 
-// extreme names the cells whose value nobody else's is before.
-func (o outcome) extreme(claim string, before func(a, b float64) bool) string {
+func less(a, b float64) bool { return a < b }
+
+func more(a, b float64) bool { return a > b }
+
+// extreme names the cells whose value nobody else's is before, of those in
+// which the guard held.
+func (o outcome) extreme(claim, guard string, before func(a, b float64) bool) string {
 	var names []string
 	var best float64
 	for _, c := range o.Cells {
 		k, ok := c.claim(claim)
 		if !ok || k.Value == nil || c.inconclusive() {
+			continue
+		}
+		if g, _ := c.claim(guard); guard != "" && g.Outcome != "held" {
 			continue
 		}
 		switch {
