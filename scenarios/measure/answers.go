@@ -100,8 +100,11 @@ func (o outcome) with(claim, outcome string) string {
 			}
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		return "none"
+	case len(names) == len(o.Cells) && len(names) > 1:
+		return "all cells"
 	}
 	return strings.Join(names, ", ")
 }
