@@ -16,6 +16,7 @@ import (
 // Claim is one row of a verdict.
 type Claim struct {
 	Kind     string   `json:"kind"`
+	ID       string   `json:"id,omitempty"`
 	Text     string   `json:"text"`
 	Outcome  string   `json:"outcome"`
 	Measured string   `json:"measured"`
@@ -29,7 +30,7 @@ func Claims(v *judge.Verdict) []Claim {
 	var out []Claim
 	for _, c := range v.Claims {
 		k := Claim{
-			Kind: string(c.Kind), Text: c.Text, Outcome: string(c.Outcome), Measured: c.Measured, Value: c.Value, Unit: string(c.Unit),
+			Kind: string(c.Kind), ID: c.ID, Text: c.Text, Outcome: string(c.Outcome), Measured: c.Measured, Value: c.Value, Unit: string(c.Unit),
 		}
 		if len(c.Witnesses) > 0 && c.Outcome == judge.Broken {
 			k.First = c.Witnesses[0].String()

@@ -7,8 +7,10 @@
 //	first CLAIM CELL  the first record that speaks against the claim
 //	held CLAIM        the cells in which it held
 //	broken CLAIM      the cells in which it did not
+//	count CLAIM       how many claims of that text held, of how many
 //	least CLAIM       the cell with the smallest value
 //	most CLAIM        the cell with the largest
+//	best CLAIM GUARD  the same among those in which the guard, a claim, held
 //
 // A scenario that is one run has one cell, "". A figure that is not there reads
 // "(not recorded)", as does one of a run that says nothing.
@@ -51,8 +53,10 @@ func (o outcome) answer(text string) (string, error) {
 		"first":  o.first,
 		"held":   func(claim string) string { return o.with(claim, "held") },
 		"broken": func(claim string) string { return o.with(claim, "broken") },
-		"least":  func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a < b }) },
-		"most":   func(claim string) string { return o.extreme(claim, func(a, b float64) bool { return a > b }) },
+		"count":  o.count,
+		"least":  func(claim string) string { return o.extreme(claim, "", less) },
+		"most":   func(claim string) string { return o.extreme(claim, "", more) },
+		"best":   func(claim, guard string) string { return o.extreme(claim, guard, more) },
 	}).Parse(text)
 	if err != nil {
 		return "", err
@@ -96,19 +100,49 @@ func (o outcome) with(claim, outcome string) string {
 			}
 		}
 	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		return "none"
+	case len(names) == len(o.Cells) && len(names) > 1:
+		return "all cells"
 	}
 	return strings.Join(names, ", ")
 }
 
-// extreme names the cells whose value nobody else's is before.
-func (o outcome) extreme(claim string, before func(a, b float64) bool) string {
+// count counts claims of one text, which differ in their ids.
+func (o outcome) count(claim string) string {
+	held, all := 0, 0
+	for _, c := range o.Cells {
+		for _, k := range c.Claims {
+			if k.Text == claim {
+				all++
+				if k.Outcome == "held" {
+					held++
+				}
+			}
+		}
+	}
+	if all == 0 {
+		return notRecorded
+	}
+	return fmt.Sprintf("%d of %d", held, all)
+}
+
+func less(a, b float64) bool { return a < b }
+
+func more(a, b float64) bool { return a > b }
+
+// extreme names the cells whose value nobody else's is before, of those in
+// which the guard held.
+func (o outcome) extreme(claim, guard string, before func(a, b float64) bool) string {
 	var names []string
 	var best float64
 	for _, c := range o.Cells {
 		k, ok := c.claim(claim)
 		if !ok || k.Value == nil || c.inconclusive() {
+			continue
+		}
+		if g, _ := c.claim(guard); guard != "" && g.Outcome != "held" {
 			continue
 		}
 		switch {

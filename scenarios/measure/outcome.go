@@ -47,12 +47,21 @@ func (c cell) name() string {
 	return strings.Join(out, " ")
 }
 
-// claim finds a claim of a cell by its text; a report goes before an
+// key is what tells the claims of a cell apart: the text, and where the
+// scenario gives one, the id.
+func key(k kept.Claim) string {
+	if k.ID == "" {
+		return k.Text
+	}
+	return k.ID + ": " + k.Text
+}
+
+// claim finds a claim of a cell by its key; a report goes before an
 // expectation, as its text says more.
 func (c cell) claim(text string) (kept.Claim, bool) {
 	for _, report := range []bool{true, false} {
 		for _, k := range c.Claims {
-			if k.Text == text && (k.Kind == "report") == report {
+			if key(k) == text && (k.Kind == "report") == report {
 				return k, true
 			}
 		}
@@ -133,10 +142,10 @@ func (o outcome) columns() []string {
 			if k.Kind == "assume" || c.reported(k) {
 				continue
 			}
-			i := slices.Index(out, k.Text)
+			i := slices.Index(out, key(k))
 			if i < 0 {
 				i = min(at, len(out))
-				out = slices.Insert(out, i, k.Text)
+				out = slices.Insert(out, i, key(k))
 			}
 			at = i + 1
 		}
