@@ -37,15 +37,20 @@ func versionIn(ctx context.Context, b *box) (release, error) {
 		return release{}, fmt.Errorf("container %s: the image is none of Kafka as this engine knows it: %w", b.name, err)
 	}
 	for _, n := range names {
-		rest, ok := strings.CutPrefix(n.Name, "kafka-clients-")
-		if !ok {
-			continue
-		}
-		if v, ok := parseRelease(strings.TrimSuffix(rest, ".jar")); ok {
+		if v, ok := releaseOf(n.Name); ok {
 			return v, nil
 		}
 	}
 	return release{}, fmt.Errorf("container %s: the image has no kafka-clients in %s/libs", b.name, dirKafka)
+}
+
+// releaseOf reads the release from the name of the jar that tells it.
+func releaseOf(jar string) (release, bool) {
+	rest, ok := strings.CutPrefix(jar, "kafka-clients-")
+	if !ok {
+		return release{}, false
+	}
+	return parseRelease(strings.TrimSuffix(rest, ".jar"))
 }
 
 // archiveIn finds the class-data archive of an image for a server, "" for none:
