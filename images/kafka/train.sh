@@ -107,7 +107,7 @@ EOF
 KAFKA_HEAP_OPTS=-Xmx256m KAFKA_OPTS="-XX:DumpLoadedClassList=$work/mirror-1.classes" KAFKA_CDS=off \
   $run org.apache.kafka.connect.mirror.MirrorMaker $work/mirror.properties --clusters b >$work/mirror.log 2>&1 &
 pids="$pids $!"
-await $work/mirror.log 'replicating 2 topic-partitions'
+await $work/mirror.log 'topic-partitions a->b: .*train-1'
 tool copied $tools.consumer.ConsoleConsumer --bootstrap-server $bootstrap --topic a.train --from-beginning --max-messages 2000
 
 # Without a controller a broker waits five minutes to stop; killing is enough, the
