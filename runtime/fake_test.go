@@ -62,7 +62,6 @@ type fake struct {
 	deleted map[string]bool
 	seqs    map[string]uint64 // by client-member: the next
 	asked   []string          // groups described, as "cluster group"
-	reset   []Place
 }
 
 type fakeWorld struct{ *fake }
