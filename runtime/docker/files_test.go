@@ -69,20 +69,27 @@ func TestConfiguration(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := node{Node: *tt.cluster.Node(tt.id), cluster: &tt.cluster, label: tt.cluster.Label(tt.id)}
 			got := n.configuration(tt.set)
-			path := filepath.Join("testdata", tt.name+".properties")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
+			sameAsKept(t, tt.name, got)
 		})
+	}
+}
+
+// sameAsKept compares a configuration with the one that testdata has, which
+// -update writes anew.
+func sameAsKept(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".properties")
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 

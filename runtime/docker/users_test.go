@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -36,19 +35,7 @@ func TestSecureConfiguration(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := node{Node: *tt.cluster.Node(tt.id), cluster: &tt.cluster, label: tt.cluster.Label(tt.id)}
 			got := n.configuration(settings{secure: tt.secure})
-			path := filepath.Join("testdata", tt.name+".properties")
-			if *update {
-				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
+			sameAsKept(t, tt.name, got)
 		})
 	}
 }
