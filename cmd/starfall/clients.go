@@ -82,12 +82,7 @@ func (f *clientFlags) fits(p *plan.Plan, engine string) error {
 		}
 		for _, e := range p.Events {
 			for _, a := range e.Actions {
-				if a.Verb == plan.Reroute && slices.ContainsFunc(a.Targets, func(r plan.Ref) bool { return r.Name == name }) ||
-					slices.ContainsFunc(a.Groups, func(g []plan.Ref) bool {
-						return slices.ContainsFunc(g, func(r plan.Ref) bool {
-							return r.Name == name && (r.Kind == plan.RefProducer || r.Kind == plan.RefConsumer || r.Kind == plan.RefMember)
-						})
-					}) {
+				if namesAsPlace(a, name) {
 					return usage("--client: %s: %s names %s as a place, and on the docker engine a program on this host is known by its site alone", a.Pos, a.Verb, name).
 						hint("name the site that it stands in instead, or use --engine embedded")
 				}
@@ -95,6 +90,17 @@ func (f *clientFlags) fits(p *plan.Plan, engine string) error {
 		}
 	}
 	return nil
+}
+
+// namesAsPlace tells whether an action is about where a client stands.
+func namesAsPlace(a plan.Action, name string) bool {
+	client := func(r plan.Ref) bool {
+		return r.Name == name && (r.Kind == plan.RefProducer || r.Kind == plan.RefConsumer || r.Kind == plan.RefMember)
+	}
+	if a.Verb == plan.Reroute {
+		return slices.ContainsFunc(a.Targets, client)
+	}
+	return slices.ContainsFunc(a.Groups, func(g []plan.Ref) bool { return slices.ContainsFunc(g, client) })
 }
 
 func (f *clientFlags) names() []string {
@@ -116,7 +122,7 @@ func (f *clientFlags) strangers(engine string) []string {
 }
 
 // connect puts the programs before the clients of an engine.
-func (f *clientFlags) connect(e *env, next runtime.Connect, folder string) runtime.Connect {
+func (f *clientFlags) connect(next runtime.Connect, folder string) runtime.Connect {
 	if !f.any() {
 		return next
 	}

@@ -263,7 +263,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 	began := e.now()
 	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
 		Engine:    engine.Engine,
-		Connect:   f.clients.connect(e, engine.connect, c.folder),
+		Connect:   f.clients.connect(engine.connect, c.folder),
 		Strangers: f.clients.strangers(engine.Name()),
 		Speed:     f.speed,
 		Folder:    c.folder,
