@@ -78,7 +78,7 @@ func Serve(ctx context.Context, rw io.ReadWriter, out io.Writer, o Options) erro
 			stream, err := session.AcceptStream()
 			if err != nil {
 				hangUp()
-				ended <- err
+				ended <- endOf(session, err)
 				return
 			}
 			go s.serve(calls, stream)
@@ -101,6 +101,19 @@ func Serve(ctx context.Context, rw io.ReadWriter, out io.Writer, o Options) erro
 		return nil
 	}
 	return fmt.Errorf("agent: the connection broke: %w", err)
+}
+
+// endOf is why session ended, given what AcceptStream returned. yamux hides the
+// reason from whoever is taking a stream at that moment: it returns
+// ErrSessionShutdown then, and the reason to a call that finds no stream waiting.
+func endOf(session *yamux.Session, err error) error {
+	for range backlog {
+		if !errors.Is(err, yamux.ErrSessionShutdown) {
+			break
+		}
+		_, err = session.AcceptStream()
+	}
+	return err
 }
 
 // prefixed writes what yamux has to say to the agent's log.
