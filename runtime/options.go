@@ -147,9 +147,56 @@ type Progress struct {
 	// together: accepted by producers, acknowledged, delivered.
 	Sent, Acked, Delivered float64
 	Nodes                  []NodeProgress
+	// What follows comes with the four updates a second, in order of the plan.
+	// Counts are since the start of load and never fall.
+	Producers  []ProducerProgress
+	Consumers  []ConsumerProgress
+	Partitions []PartitionProgress // of topics with a known state
+	Alarms     []AlarmProgress
+	Faults     []FaultProgress // what is broken at this moment, oldest first
 	// Next is the event that comes next by the plan, "" for none known.
 	Next   string
 	NextAt time.Duration
+}
+
+// ProducerProgress is what became of a producer's records so far.
+type ProducerProgress struct {
+	Name                             string
+	Accepted, Acked, Failed, Unknown uint64
+	// Latency holds, for each bound of LatencyBounds, how many records were
+	// acknowledged within it; LatencySum is the sum of all Acked latencies, in
+	// scenario time from due to acknowledged.
+	Latency    []uint64
+	LatencySum time.Duration
+}
+
+// ConsumerProgress is how far a consumer is.
+type ConsumerProgress struct {
+	Name      string
+	Delivered uint64 // records, again delivered ones too
+	Lag       int64  // records behind the high-water marks, all partitions; -1: unknown
+	State     string // of the group, in Kafka's words; "" without a group
+	Members   int    // that the group has
+}
+
+// PartitionProgress is a partition as the brokers last described it.
+type PartitionProgress struct {
+	Topic         string // as the plan calls it
+	Partition     int32
+	Leader        string // label of the broker, "" for none
+	ISR, Replicas int
+}
+
+// AlarmProgress tells whether an alarm holds.
+type AlarmProgress struct {
+	ID string
+	On bool
+}
+
+// FaultProgress is something that is broken and not yet healed.
+type FaultProgress struct {
+	Text  string // as in the timeline: kill(kafka-2)
+	Since time.Duration
 }
 
 // NodeProgress is the state of one node for a live screen.
