@@ -96,6 +96,7 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 	defer stop.close()
 
 	results, failed := f.runCells(cmd.Context(), e, engine, cells, stop)
+	f.sweepPage(e, results)
 	if err := f.show(e, results); err != nil {
 		return err
 	}
@@ -290,8 +291,10 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 	r.Exit = exitCode(v, runErr, ran.Interrupted)
 	if runErr != nil && r.Exit != exitInterrupted {
 		r.Error = runErr.Error()
+		f.page(e, &r)
 		return r, runErr
 	}
+	f.page(e, &r)
 	return r, nil
 }
 
