@@ -122,6 +122,14 @@ func (v *Verdict) Busy() bool {
 	return v.Result == Inconclusive && slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Busy })
 }
 
+// TookPlace tells whether the experiment took place: it was not interrupted, the
+// engine did not fail, no rule or assumption was broken, the schedule was kept,
+// every fault was proved, and the recording is whole. It is known of a verdict
+// that Judge gave, not of one that was read.
+func (v *Verdict) TookPlace() bool {
+	return !v.Interrupted && !slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.cause < causeClaim })
+}
+
 // Claim is one row: what was claimed and what came out.
 type Claim struct {
 	Kind      plan.ClaimKind `json:"kind"`
