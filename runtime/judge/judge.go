@@ -110,6 +110,16 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 	v.Phases = j.phases()
 	v.Timeline = timeline(rec.Plan, rec.Events)
 	v.Producers, v.Consumers = j.totals()
+	// Programs read arrays, also empty ones.
+	if v.Claims == nil {
+		v.Claims = []Claim{}
+	}
+	if v.Phases == nil {
+		v.Phases = []Phase{}
+	}
+	if v.Timeline == nil {
+		v.Timeline = []Row{}
+	}
 	return v, nil
 }
 

@@ -4,6 +4,7 @@ package judge
 
 import (
 	"slices"
+	"strings"
 
 	"starfall/interp/plan"
 )
@@ -192,4 +193,12 @@ type Consumer struct {
 	Name       string `json:"name"`
 	Deliveries uint64 `json:"deliveries"`
 	Distinct   uint64 `json:"distinct"`
+}
+
+// Unread is the verdict on a run folder of which not even the beginning can be
+// read: nothing is known but that it was cut off.
+func Unread(name string, err error) *Verdict {
+	return &Verdict{Result: Inconclusive, Exit: Inconclusive.Exit(), Name: name,
+		Claims: []Claim{}, Phases: []Phase{}, Timeline: []Row{},
+		Reasons: []Reason{{Result: Inconclusive, cause: causeNotTaken, Text: "the recording is not whole: " + strings.TrimPrefix(err.Error(), "record: ") + ": the run was cut off before it began"}}}
 }
