@@ -20,20 +20,17 @@ func (f *runFlags) page(e *env, r *report.Result) {
 	if _, err := os.Stat(filepath.Join(r.Folder, record.FilePlan)); err != nil {
 		return
 	}
-	path, err := writeRunPage(*r)
+	rec, err := record.Open(r.Folder)
+	if err == nil {
+		r.Page, err = writeRunPage(*r, rec)
+	}
 	if err != nil {
 		tell(e.stderr, &failure{code: exitEngine, err: err})
-		return
 	}
-	r.Page = path
 }
 
 // writeRunPage writes the page of a run beside its recording.
-func writeRunPage(r report.Result) (string, error) {
-	rec, err := record.Open(r.Folder)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", html.Name, err)
-	}
+func writeRunPage(r report.Result, rec *record.Recording) (string, error) {
 	var b bytes.Buffer
 	if err := html.Run(&b, html.Page{Result: r, Recording: rec}); err != nil {
 		return "", fmt.Errorf("%s: %w", html.Name, err)
@@ -46,23 +43,29 @@ func (f *runFlags) sweepPage(e *env, results []report.Result) {
 	if len(results) < 2 {
 		return
 	}
-	title := results[0].Scenario
-	if v := results[0].Verdict; v != nil && v.Title != "" {
-		title = v.Title
-	}
-	dir := filepath.Dir(results[0].Folder)
-	var b bytes.Buffer
-	path := ""
-	err := html.Sweep(&b, title, results)
-	if err == nil {
-		path, err = savePage(dir, b.Bytes())
+	path, err := writeSweepPage(filepath.Dir(results[0].Folder), results)
+	if err != nil {
+		tell(e.stderr, &failure{code: exitEngine, err: err})
 	}
 	for i := range results {
 		results[i].Pages = path
 	}
-	if err != nil {
-		tell(e.stderr, &failure{code: exitEngine, err: err})
+}
+
+// writeSweepPage writes the page that links to those of many runs.
+func writeSweepPage(dir string, results []report.Result) (string, error) {
+	title := results[0].Scenario
+	for _, r := range results {
+		if r.Verdict != nil && r.Verdict.Title != "" {
+			title = r.Verdict.Title
+			break
+		}
 	}
+	var b bytes.Buffer
+	if err := html.Sweep(&b, title, results); err != nil {
+		return "", fmt.Errorf("%s: %w", html.Name, err)
+	}
+	return savePage(dir, b.Bytes())
 }
 
 // savePage puts a page into a folder: the whole page or none.

@@ -100,16 +100,7 @@ func stdFile(name string) (string, error) {
 // fits tells what a target makes of the plan of the scenario at path: an error
 // for what the engine cannot do, warnings for what the speed makes meaningless.
 func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float64, quiet bool) error {
-	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
-	if strings.HasPrefix(path, stdPrefix) {
-		root = stdPrefix
-	}
-	open := func(pos plan.Pos) plan.Pos {
-		if !strings.HasPrefix(pos.File, "@") {
-			pos.File = root + pos.File
-		}
-		return pos
-	}
+	open := opener(path, p)
 	if !quiet {
 		for _, x := range model.CheckSpeed(p, speed) {
 			x.Pos = open(x.Pos)
@@ -128,6 +119,21 @@ func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float6
 		return &interp.Errors{Problems: refused}
 	}
 	return nil
+}
+
+// opener gives positions in the plan of the scenario at path as an editor can
+// open them from here.
+func opener(path string, p *plan.Plan) func(plan.Pos) plan.Pos {
+	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
+	if strings.HasPrefix(path, stdPrefix) {
+		root = stdPrefix
+	}
+	return func(pos plan.Pos) plan.Pos {
+		if !strings.HasPrefix(pos.File, "@") {
+			pos.File = root + pos.File
+		}
+		return pos
+	}
 }
 
 func (s *source) values() (map[string]string, error) {
