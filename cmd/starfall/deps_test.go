@@ -51,6 +51,7 @@ func allowed() map[string][]string {
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
+		"bundle":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/opencontainers/...", "oras.land/oras-go/v2/..."},
 		"examples":               {},
 		"examples/clients/go":    {sarama},
 		"cmd/starfall":           {"*"},
