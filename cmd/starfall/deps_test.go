@@ -53,6 +53,7 @@ func allowed() map[string][]string {
 		"report/html":            {"report", "interp/plan", "runtime/record", "runtime/judge", "golang.org/x/net/html/..."}, // x/net for tests only
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
+		"bundle":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/opencontainers/...", "oras.land/oras-go/v2/..."},
 		"examples":               {},
 		"examples/clients/go":    {sarama},
 		"cmd/starfall":           {"*"},

@@ -290,6 +290,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 		Folder:    c.folder,
 		Tool:      version(),
 		Kafka:     engine.kafka,
+		Images:    engine.images,
 		Progress:  progress.update,
 		Interrupt: stop.channel(),
 	})

@@ -31,6 +31,9 @@ import (
 type source struct {
 	set  []string // name=value
 	seed int64
+
+	fixed bool   // the seed counts though no flag gives it
+	root  string // what // in load means; "" to find it
 }
 
 func (s *source) flags(cmd *cobra.Command) {
@@ -50,6 +53,7 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 	}
 	o := interp.Options{
 		Set:     set,
+		Root:    s.root,
 		Std:     scenarios.Std(),
 		Clients: kafka.Mapped,
 		Print: func(pos plan.Pos, text string) {
@@ -63,7 +67,7 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 			}
 		},
 	}
-	if cmd.Flags().Changed("seed") {
+	if s.fixed || cmd.Flags().Changed("seed") {
 		o.Seed = &s.seed
 	}
 	if name, ok := strings.CutPrefix(path, stdPrefix); ok {
