@@ -91,11 +91,7 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 	stop := watch(e)
 	defer stop.close()
 
-	results, failed := f.runCells(cmd.Context(), e, engine, cells, stop)
-	f.sweepPage(e, results)
-	if err := saveSweep(e, cells, results, true); err != nil {
-		fmt.Fprintf(e.stderr, "starfall: %v\n", err)
-	}
+	results, failed := f.runMatrix(cmd.Context(), e, engine, cells, stop)
 	if err := f.outputs.show(e, results); err != nil {
 		return err
 	}
@@ -112,6 +108,17 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 		code = exitCode(nil, failed, false)
 	}
 	return verdictCode(code)
+}
+
+// runMatrix runs all cells. Of many, the folder above theirs gets the page and the
+// index.
+func (f *runFlags) runMatrix(ctx context.Context, e *env, engine *driver, cells []cell, stop *interrupts) ([]report.Result, error) {
+	results, failed := f.runCells(ctx, e, engine, cells, stop)
+	f.sweepPage(e, results)
+	if err := saveSweep(e, cells, results, true); err != nil {
+		fmt.Fprintf(e.stderr, "starfall: %v\n", err)
+	}
+	return results, failed
 }
 
 // prepare does everything that can go wrong before anything starts: the
