@@ -16,6 +16,7 @@ import (
 
 	"starfall/interp/plan"
 	"starfall/report"
+	"starfall/report/metrics"
 	"starfall/runtime"
 	"starfall/runtime/docker"
 	"starfall/runtime/judge"
@@ -43,6 +44,7 @@ type runFlags struct {
 	out     string
 	jobs    int
 	clients clientFlags
+	metrics metricsFlag
 }
 
 func runCommand(e *env) *cobra.Command {
@@ -84,10 +86,12 @@ With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
 	fl.IntVar(&f.jobs, "jobs", 0, "run up to `n` cells of a sweep side by side (default one for two cores; on the docker engine 1)")
 	f.clients.flags(cmd)
+	f.metrics.flag(cmd)
 	return cmd
 }
 
 func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
+	defer func() { f.metrics.close(cmd.Context(), e) }()
 	cells, engine, err := f.prepare(cmd, e, path)
 	if err != nil {
 		return err
@@ -196,6 +200,9 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *dr
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := f.metrics.open(cmd, e, f.quiet); err != nil {
+		return nil, nil, err
+	}
 	if err := f.folders(e, cells); err != nil {
 		return nil, nil, err
 	}
@@ -260,6 +267,17 @@ func (f *runFlags) folders(e *env, cells []cell) error {
 // is known, also beside an error.
 func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, quiet bool) (report.Result, error) {
 	progress := newProgress(e, quiet)
+	shown := progress.update
+	if quiet {
+		shown = nil
+	}
+	told, over, err := f.metrics.follow(metrics.About{
+		Scenario: c.plan.Name, Engine: engine.Name(), Kafka: engine.kafka, Seed: c.plan.Scenario.Seed, Speed: f.speed, Cell: c.label(),
+	}, shown)
+	if err != nil {
+		return report.Result{Scenario: c.plan.Name, Folder: c.folder, Exit: exitEngine, Error: err.Error()}, err
+	}
+	defer over()
 	began := e.now()
 	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
 		Engine:    engine.Engine,
@@ -269,7 +287,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 		Folder:    c.folder,
 		Tool:      version(),
 		Kafka:     engine.kafka,
-		Progress:  progress.update,
+		Progress:  told,
 		Interrupt: stop.channel(),
 	})
 	progress.end()
