@@ -49,7 +49,7 @@ type segment struct {
 }
 
 func (s *segment) due(seq uint64) time.Duration {
-	return s.At + time.Duration(float64(seq-s.First)*s.interval)
+	return s.At + time.Duration(float64(int64(seq-s.First))*s.interval)
 }
 
 // maxSegments bounds a schedule: a member that goes as fast as it can has a
@@ -121,7 +121,7 @@ func (l *latencies) acked(x *record.Span) {
 		}
 		return
 	}
-	l.series(x.At-s.due(x.First), s.interval*float64(x.Stride), uint64(x.N))
+	l.series(x.At-s.due(x.First), s.interval*float64(int64(x.Stride)), uint64(x.N))
 }
 
 // series counts n latencies, the first longest and each next one a step
@@ -132,9 +132,10 @@ func (l *latencies) series(longest time.Duration, step float64, n uint64) {
 	for b < len(latencyBounds) && longest > latencyBounds[b] {
 		b++
 	}
-	if n == 1 {
-		l.within[b]++
-		l.sum += longest
+	span := time.Duration(step * float64(int64(n-1)))
+	if shortest := longest - span; shortest >= 0 && (b == 0 || shortest > latencyBounds[b-1]) {
+		l.within[b] += n
+		l.sum += time.Duration(n) * (longest + shortest) / 2
 		return
 	}
 	// Those that take any time at all, of which the sum is that of a series.

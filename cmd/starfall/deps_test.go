@@ -51,6 +51,7 @@ func allowed() map[string][]string {
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "report/compare", "github.com/olekukonko/tablewriter/..."},
 		"report/compare":         {"interp/plan", "runtime/record", "runtime/judge"},
 		"report/html":            {"report", "interp/plan", "runtime/record", "runtime/judge", "golang.org/x/net/html/..."}, // x/net for tests only
+		"report/metrics":         {"runtime", "github.com/prometheus/client_golang/..."},
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
 		"bundle":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/opencontainers/...", "oras.land/oras-go/v2/..."},

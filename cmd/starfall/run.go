@@ -16,6 +16,7 @@ import (
 
 	"starfall/interp/plan"
 	"starfall/report"
+	"starfall/report/metrics"
 	"starfall/runtime"
 	"starfall/runtime/docker"
 	"starfall/runtime/judge"
@@ -41,6 +42,7 @@ type runFlags struct {
 	out     string
 	jobs    int
 	clients clientFlags
+	metrics metricsFlag
 }
 
 func runCommand(e *env) *cobra.Command {
@@ -80,10 +82,12 @@ With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
 	fl.IntVar(&f.jobs, "jobs", 0, "run up to `n` cells of a sweep side by side (default one for two cores; on the docker engine 1)")
 	f.clients.flags(cmd)
+	f.metrics.flag(cmd)
 	return cmd
 }
 
 func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
+	defer func() { f.metrics.close(cmd.Context(), e) }()
 	cells, engine, err := f.prepare(cmd, e, path)
 	if err != nil {
 		return err
@@ -203,6 +207,9 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *dr
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := f.metrics.open(cmd, e, f.quiet); err != nil {
+		return nil, nil, err
+	}
 	if err := f.folders(e, cells); err != nil {
 		return nil, nil, err
 	}
@@ -288,6 +295,17 @@ func saveSweep(e *env, cells []cell, results []report.Result, ended bool) error 
 // is known, also beside an error.
 func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, quiet bool) (report.Result, error) {
 	progress := newProgress(e, quiet)
+	shown := progress.update
+	if quiet {
+		shown = nil
+	}
+	told, over, err := f.metrics.follow(metrics.About{
+		Scenario: c.plan.Name, Engine: engine.Name(), Kafka: engine.kafka, Seed: c.plan.Scenario.Seed, Speed: f.speed, Cell: c.label(),
+	}, shown)
+	if err != nil {
+		return report.Result{Scenario: c.plan.Name, Folder: c.folder, Exit: exitEngine, Error: err.Error()}, err
+	}
+	defer over()
 	began := e.now()
 	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
 		Engine:    engine.Engine,
@@ -298,7 +316,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 		Tool:      version(),
 		Kafka:     engine.kafka,
 		Images:    engine.images,
-		Progress:  progress.update,
+		Progress:  told,
 		Interrupt: stop.channel(),
 	})
 	progress.end()
