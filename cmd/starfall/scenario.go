@@ -97,19 +97,25 @@ func stdFile(name string) (string, error) {
 	return name + ".star", nil
 }
 
-// fits tells what a target makes of the plan of the scenario at path: an error
-// for what the engine cannot do, warnings for what the speed makes meaningless.
-func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float64, quiet bool) error {
+// opener gives the places of a plan as somebody in the folder of the command
+// opens them: the plan's are from the folder of the scenario at path.
+func opener(path string, p *plan.Plan) func(plan.Pos) plan.Pos {
 	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
 	if strings.HasPrefix(path, stdPrefix) {
 		root = stdPrefix
 	}
-	open := func(pos plan.Pos) plan.Pos {
+	return func(pos plan.Pos) plan.Pos {
 		if !strings.HasPrefix(pos.File, "@") {
 			pos.File = root + pos.File
 		}
 		return pos
 	}
+}
+
+// fits tells what a target makes of the plan of the scenario at path: an error
+// for what the engine cannot do, warnings for what the speed makes meaningless.
+func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float64, quiet bool) error {
+	open := opener(path, p)
 	if !quiet {
 		for _, x := range model.CheckSpeed(p, speed) {
 			fmt.Fprintln(e.stderr, interp.Problem{Pos: open(x.Pos), Severity: interp.Warning, Message: x.Message, Suggestion: x.Suggestion})
