@@ -150,10 +150,10 @@ func (f *replayFlags) replay(cmd *cobra.Command, e *env, b *bundle.Bundle) error
 // runFlags are the flags of the run that a lock describes.
 func (f *replayFlags) runFlags(cmd *cobra.Command, l *bundle.Lock, dir string) *runFlags {
 	r := &runFlags{
-		source: source{seed: l.Seed, fixed: true, root: dir},
-		target: f.target,
+		source:  source{seed: l.Seed, fixed: true, root: dir},
+		target:  f.target,
 		outputs: outputs{noColor: f.noColor},
-		repeat: f.n, quiet: f.quiet, out: f.out, jobs: f.jobs,
+		repeat:  f.n, quiet: f.quiet, out: f.out, jobs: f.jobs,
 		clients: clientFlags{dir: dir},
 	}
 	for _, name := range sortedKeys(l.Params) {

@@ -198,7 +198,7 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *dr
 		if err := fits(e, path, c.plan, bare, f.speed, f.quiet || i > 0); err != nil {
 			return nil, nil, err
 		}
-		if err := f.clients.fits(c.plan, name); err != nil {
+		if err := f.clients.fits(path, c.plan, name); err != nil {
 			return nil, nil, err
 		}
 		plans = append(plans, c.plan)
