@@ -26,6 +26,7 @@ type outcome struct {
 	Date     string  `json:"date"`
 	Result   string  `json:"result"` // of a matrix the worst
 	RunFor   float64 `json:"run_for"`
+	Took     float64 `json:"took,omitempty"` // wall time of all its runs in seconds, repeated ones included
 	Cells    []cell  `json:"cells"`
 }
 
@@ -93,6 +94,7 @@ func runAll(chosen []scenarios.Scenario, engine, binary, results string, progres
 			continue
 		}
 		o := summary(s.Name, runs)
+		o.Took = time.Since(begin).Round(100 * time.Millisecond).Seconds()
 
 		// Another one may have kept something since.
 		have, err := kept.Load[outcome](file)
