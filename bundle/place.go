@@ -128,7 +128,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 // Denied tells whether it is credentials that are missing.
 func (e *UnreachableError) Denied() bool {
 	var answer *errcode.ErrorResponse
-	return errors.As(e.Err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden)
+	return errors.Is(e.Err, auth.ErrBasicCredentialNotFound) || errors.As(e.Err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden)
 }
 
 func (p Place) repository(a Access) (*remote.Repository, error) {

@@ -92,12 +92,12 @@ func (f *replayFlags) replay(cmd *cobra.Command, e *env, b *bundle.Bundle) error
 		return refused(err)
 	}
 	// The one variable that changes a run is the experiment's here.
-	locked := *e
+	locked, getenv := *e, e.getenv
 	locked.getenv = func(name string) string {
 		if name == jvmOptions {
 			return l.Env[jvmOptions]
 		}
-		return e.getenv(name)
+		return getenv(name)
 	}
 	e = &locked
 	run := f.runFlags(cmd, l, dir)
