@@ -70,21 +70,28 @@ func writePage(all []scenarios.Scenario, folder, path string) error {
 func missing(b *bytes.Buffer, all []scenarios.Scenario, have results) {
 	for _, e := range engines() {
 		var names []string
-		n, took := 0, 0.0
+		n, took, untimed := 0, 0.0, 0
 		for _, s := range all {
 			if !slices.Contains(s.Engines, e) {
 				continue
 			}
 			n++
 			o, ok := have[e][s.Name]
-			if !ok {
+			switch {
+			case !ok:
 				names = append(names, s.Name)
+			case o.Took == 0:
+				untimed++
 			}
 			took += o.Took
 		}
 		fmt.Fprintf(b, "- %s: %d of %d scenarios are recorded.", title(e), n-len(names), n)
 		if took > 0 {
-			fmt.Fprintf(b, " One after the other they took %s.", clock(took))
+			fmt.Fprintf(b, " They took %s in all", clock(took))
+			if untimed > 0 {
+				fmt.Fprintf(b, ", without %d of which that was not kept", untimed)
+			}
+			b.WriteString(".")
 		}
 		if len(names) > 0 {
 			fmt.Fprintf(b, " Not yet: %s.", strings.Join(names, ", "))
