@@ -54,6 +54,7 @@ type consumer struct {
 	foreignAt []foreignRecord
 	lagAt     []*record.Sample
 	lagged    []*gauge
+	mute      *mute // it never said what it got
 }
 
 // foreignRecord is a delivered record that is not of this run.
@@ -362,7 +363,7 @@ func (c *collector) audited(s *record.Span) {
 		t.aborted.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
 		return
 	}
-	if t.plan.Origin != plan.Declared {
+	if t.plan.Origin != plan.Declared || c.muted {
 		c.standsBefore(s)
 	}
 	again := t.audited.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
