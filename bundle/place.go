@@ -219,6 +219,10 @@ func (p Place) trouble(err error) error {
 	if err == nil || errors.As(err, &refused) {
 		return err
 	}
+	var inCopy *oras.CopyError
+	if errors.As(err, &inCopy) {
+		err = inCopy.Err
+	}
 	if errors.Is(err, errdef.ErrNotFound) {
 		return refuse(p.String(), "the registry has no such bundle", "")
 	}

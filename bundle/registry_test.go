@@ -2,165 +2,25 @@ package bundle
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/opencontainers/go-digest"
-	specs "github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
+	"starfall/internal/ociregistry"
 	"starfall/runtime/judge"
 )
 
-// testRegistry is a registry of the OCI distribution specification 1.1, in memory: blobs
-// that are put in one go, manifests by tag and digest, and the referrers API unless
-// plain is set, as registries were before it.
-type testRegistry struct {
-	plain    bool
-	password string // wanted of user lab; "": nobody has to say who he is
-
-	mu        sync.Mutex
-	blobs     map[string][]byte
-	manifests map[string][]byte // by digest
-	tags      map[string]string
-	pushed    int // blobs and manifests that came
-	lie       map[string][]byte
-}
-
-func newRegistry(t *testing.T) (*testRegistry, string) {
-	r := &testRegistry{blobs: map[string][]byte{}, manifests: map[string][]byte{}, tags: map[string]string{}, lie: map[string][]byte{}}
+func startRegistry(t *testing.T) (*ociregistry.Registry, string) {
+	r := ociregistry.New("lab/x")
 	s := httptest.NewServer(r)
 	t.Cleanup(s.Close)
 	return r, strings.TrimPrefix(s.URL, "http://")
-}
-
-var registryPath = regexp.MustCompile(`^/v2/lab/x/(blobs|manifests|referrers)/(.*)$`)
-
-func (r *testRegistry) ServeHTTP(w http.ResponseWriter, q *http.Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if _, p, _ := q.BasicAuth(); p != r.password {
-		w.Header().Set("WWW-Authenticate", `Basic realm="lab"`)
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	m := registryPath.FindStringSubmatch(q.URL.Path)
-	if m == nil {
-		http.NotFound(w, q)
-		return
-	}
-	switch kind, ref := m[1], m[2]; kind {
-	case "blobs":
-		r.blob(w, q, ref)
-	case "manifests":
-		r.manifest(w, q, ref)
-	case "referrers":
-		r.referrers(w, q, ref)
-	}
-}
-
-func (r *testRegistry) blob(w http.ResponseWriter, q *http.Request, ref string) {
-	switch {
-	case q.Method == http.MethodPost && ref == "uploads/":
-		w.Header().Set("Location", "/v2/lab/x/blobs/uploads/1")
-		w.WriteHeader(http.StatusAccepted)
-	case q.Method == http.MethodPut:
-		body, err := io.ReadAll(q.Body)
-		want := q.URL.Query().Get("digest")
-		if err != nil || digestOf(body) != want {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		r.blobs[want] = body
-		r.pushed++
-		w.WriteHeader(http.StatusCreated)
-	default:
-		r.send(w, q, r.blobs, ref, "application/octet-stream")
-	}
-}
-
-func (r *testRegistry) manifest(w http.ResponseWriter, q *http.Request, ref string) {
-	if q.Method != http.MethodPut {
-		if of, ok := r.tags[ref]; ok {
-			ref = of
-		}
-		mediaType := ocispec.MediaTypeImageManifest
-		if strings.Contains(string(r.manifests[ref]), ocispec.MediaTypeImageIndex) {
-			mediaType = ocispec.MediaTypeImageIndex
-		}
-		r.send(w, q, r.manifests, ref, mediaType)
-		return
-	}
-	body, err := io.ReadAll(q.Body)
-	if err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	d := digestOf(body)
-	r.manifests[d] = body
-	r.pushed++
-	if !strings.HasPrefix(ref, "sha256:") {
-		r.tags[ref] = d
-	}
-	var m ocispec.Manifest
-	if json.Unmarshal(body, &m) == nil && m.Subject != nil && !r.plain {
-		w.Header().Set("OCI-Subject", m.Subject.Digest.String())
-	}
-	w.Header().Set("Docker-Content-Digest", d)
-	w.WriteHeader(http.StatusCreated)
-}
-
-func (r *testRegistry) referrers(w http.ResponseWriter, q *http.Request, ref string) {
-	if r.plain {
-		http.NotFound(w, q)
-		return
-	}
-	list := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{}}
-	for d, body := range r.manifests {
-		var m ocispec.Manifest
-		if json.Unmarshal(body, &m) == nil && m.Subject != nil && m.Subject.Digest.String() == ref {
-			list.Manifests = append(list.Manifests, ocispec.Descriptor{
-				MediaType: m.MediaType, ArtifactType: m.ArtifactType, Digest: digest.Digest(d), Size: int64(len(body)),
-			})
-		}
-	}
-	w.Header().Set("Content-Type", ocispec.MediaTypeImageIndex)
-	json.NewEncoder(w).Encode(list)
-}
-
-func (r *testRegistry) send(w http.ResponseWriter, q *http.Request, from map[string][]byte, ref, mediaType string) {
-	body, ok := from[ref]
-	if !ok {
-		http.NotFound(w, q)
-		return
-	}
-	if other, ok := r.lie[ref]; ok {
-		body = other
-	}
-	w.Header().Set("Content-Type", mediaType)
-	w.Header().Set("Docker-Content-Digest", ref)
-	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-	if q.Method != http.MethodHead {
-		w.Write(body)
-	}
-}
-
-func digestOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func parsed(t *testing.T, text string) Place {
@@ -178,8 +38,8 @@ func TestRegistry(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		t.Run(fmt.Sprintf("plain=%v", plain), func(t *testing.T) {
 			ctx := context.Background()
-			r, host := newRegistry(t)
-			r.plain = plain
+			r, host := startRegistry(t)
+			r.Plain = plain
 			to := parsed(t, host+"/lab/x:v1")
 			b := testBundle(t, File{Path: "shop/empty.py"})
 			if err := b.Write(ctx, to, Access{}); err != nil {
@@ -198,12 +58,12 @@ func TestRegistry(t *testing.T) {
 				if err := other.Attach(testResult(t, result, dayOf(i+1))); err != nil {
 					t.Fatal(err)
 				}
-				before := r.pushed
+				before := r.Pushed()
 				if err := other.Write(ctx, to, Access{}); err != nil {
 					t.Fatal(err)
 				}
-				if i == 1 && r.pushed-before > 8 {
-					t.Errorf("got %d blobs and manifests sent for a second result, want only what is new", r.pushed-before)
+				if i == 1 && r.Pushed()-before > 8 {
+					t.Errorf("got %d blobs and manifests sent for a second result, want only what is new", r.Pushed()-before)
 				}
 			}
 			if got, err = Read(ctx, to, Access{}); err != nil {
@@ -230,19 +90,19 @@ func TestRegistry(t *testing.T) {
 // TestRegistryLies wants what a registry sends to be what it was asked for.
 func TestRegistryLies(t *testing.T) {
 	ctx := context.Background()
-	r, host := newRegistry(t)
+	r, host := startRegistry(t)
 	to := parsed(t, host+"/lab/x:v1")
 	b := testBundle(t)
 	if err := b.Write(ctx, to, Access{}); err != nil {
 		t.Fatal(err)
 	}
-	file := digestOf([]byte("scenario()\n"))
-	r.lie[file] = []byte("scenariO()\n")
+	file := "sha256:" + Sum([]byte("scenario()\n"))
+	r.Lie(file, []byte("scenariO()\n"))
 	_, err := Read(ctx, to, Access{})
 	wantError(t, err, "files/x.star")
-	delete(r.lie, file)
+	r.Lie(file, nil)
 
-	r.lie[b.Digest()] = []byte("{}")
+	r.Lie(b.Digest(), []byte("{}"))
 	if _, err := Read(ctx, to, Access{}); err == nil {
 		t.Error("got no error from a manifest that is not the one of its digest")
 	}
@@ -250,8 +110,8 @@ func TestRegistryLies(t *testing.T) {
 
 func TestRegistryLogin(t *testing.T) {
 	ctx := context.Background()
-	r, host := newRegistry(t)
-	r.password = "hunter2"
+	r, host := startRegistry(t)
+	r.Password = "hunter2"
 	to := parsed(t, host+"/lab/x:v1")
 	config := filepath.Join(t.TempDir(), "config.json")
 	err := testBundle(t).Write(ctx, to, Access{Config: config})

@@ -25,6 +25,7 @@ func allowed() map[string][]string {
 		"internal/spell":         {},
 		"internal/turn":          {"github.com/rogpeppe/go-internal/..."}, // for tests only
 		"internal/cputime":       {},                                      // for benchmarks only
+		"internal/ociregistry":   {"github.com/opencontainers/..."},       // for tests only
 		"internal/kept":          {"runtime/judge"},
 		"internal/kafkaconf":     {"internal/spell"},
 		"internal/kafkatools":    {"internal/spell"},

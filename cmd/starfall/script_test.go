@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"starfall/internal/ociregistry"
 	"starfall/internal/turn"
 )
 
@@ -33,6 +35,10 @@ func TestScripts(t *testing.T) {
 			// No Docker engine, wherever the test runs.
 			e.Setenv("DOCKER_HOST", "unix://"+e.WorkDir+"/no-docker.sock")
 			e.Setenv("NO_COLOR", "1")
+			// A registry for each script, for lab/x.
+			r := httptest.NewServer(ociregistry.New("lab/x"))
+			e.Defer(r.Close)
+			e.Setenv("REGISTRY", strings.TrimPrefix(r.URL, "http://"))
 			return nil
 		},
 	})
