@@ -49,6 +49,7 @@ func allowed() map[string][]string {
 		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
 		"fidelity":               {"runtime/judge", "internal/kept"},
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
+		"report/screen":          {"runtime", "runtime/judge", "github.com/clipperhouse/displaywidth"},
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
 		"examples":               {},
