@@ -11,12 +11,14 @@ import (
 
 // check adds what a model of the cluster over time finds.
 func (l *loader) check(p *plan.Plan) {
-	for _, x := range model.Check(p) {
-		severity := Error
-		if x.Severity == model.Warning {
-			severity = Warning
-		}
-		l.out = append(l.out, Problem{l.tree.shown(x.Pos), severity, x.Message, x.Suggestion})
+	l.found(model.Check(p))
+}
+
+// found takes problems over, with positions that the user can open.
+func (l *loader) found(problems []Problem) {
+	for _, x := range problems {
+		x.Pos = l.tree.shown(x.Pos)
+		l.out = append(l.out, x)
 	}
 }
 
@@ -36,9 +38,7 @@ func (l *loader) checkThings(p *plan.Plan) {
 		pos = l.tree.shown(pos)
 		return name != "" && !wrong[line{pos.File, pos.Line}]
 	})
-	for _, x := range model.CheckThings(p) {
-		l.out = append(l.out, Problem{l.tree.shown(x.Pos), Error, x.Message, x.Suggestion})
-	}
+	l.found(model.CheckThings(p))
 }
 
 // soundThings leaves out what is not sound and what belongs to that: what is

@@ -23,7 +23,7 @@ func Format(name string, src []byte) ([]byte, error) {
 		return nil, &Errors{Problems: ps}
 	}
 	refuse := func(why string) ([]byte, error) {
-		return nil, &Errors{Problems: []Problem{{plan.Pos{File: name}, Error, "fmt: " + why, "the file is left as it is"}}}
+		return nil, &Errors{Problems: []Problem{{Pos: plan.Pos{File: name}, Severity: Error, Message: "fmt: " + why, Suggestion: "the file is left as it is"}}}
 	}
 	out := src
 	for range 4 {

@@ -161,7 +161,7 @@ func (l *loader) collect() {
 
 // add records an error. Its position is in the plan's terms.
 func (l *loader) add(pos plan.Pos, message, suggestion string) {
-	l.out = append(l.out, Problem{l.tree.shown(pos), Error, message, suggestion})
+	l.out = append(l.out, Problem{Pos: l.tree.shown(pos), Severity: Error, Message: message, Suggestion: suggestion})
 }
 
 // compile parses, checks and resolves one file. What is wrong is recorded.

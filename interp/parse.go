@@ -25,7 +25,7 @@ const deepestTree = 2000
 // parse gives the syntax tree of a file, or what is wrong with it.
 func parse(name, text string, limit int) (*syntax.File, []Problem) {
 	one := func(line, col int, message, suggestion string) (*syntax.File, []Problem) {
-		return nil, []Problem{{plan.Pos{File: name, Line: line, Col: col}, Error, message, suggestion}}
+		return nil, []Problem{{Pos: plan.Pos{File: name, Line: line, Col: col}, Severity: Error, Message: message, Suggestion: suggestion}}
 	}
 	if len(text) > limit {
 		return one(0, 0, fmt.Sprintf("the file is too large: more than %d bytes", limit), "")

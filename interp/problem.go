@@ -8,48 +8,18 @@ import (
 	"slices"
 	"strings"
 
-	"starfall/interp/plan"
+	"starfall/interp/model"
 )
 
-// Severity says whether a problem keeps the scenario from running.
-type Severity string
+// Problem is one mistake, or something unwise. Here Pos.File is the path by which
+// the user can open the file; without a line, the problem is not in a file.
+type Problem = model.Problem
 
 // The severities. A scenario with an error never starts.
 const (
-	Error   Severity = "error"
-	Warning Severity = "warning"
+	Error   = model.Error
+	Warning = model.Warning
 )
-
-// Problem is one mistake, or something unwise. Pos.File is the path by which
-// the user can open the file; without a line, the problem is not in a file.
-type Problem struct {
-	Pos        plan.Pos
-	Severity   Severity
-	Message    string
-	Suggestion string // hint lines, without their indentation
-}
-
-// String gives `file:line:col: message`, then the hint lines, indented.
-func (p Problem) String() string {
-	var b strings.Builder
-	switch {
-	case p.Pos.Line > 0:
-		b.WriteString(p.Pos.String() + ": ")
-	case p.Pos.File != "":
-		b.WriteString(p.Pos.File + ": ")
-	}
-	if p.Severity == Warning {
-		b.WriteString("warning: ")
-	}
-	b.WriteString(p.Message)
-	for line := range strings.Lines(p.Suggestion) {
-		b.WriteString("\n    " + strings.TrimSuffix(line, "\n"))
-	}
-	if via := p.Pos.Via; via != nil {
-		b.WriteString("\n    called from " + via.String())
-	}
-	return b.String()
-}
 
 // Errors is the error of a scenario that cannot run: all its problems, sorted
 // by position. Warnings are those found besides.

@@ -104,6 +104,7 @@ func (r *run) act(h happening, a plan.Action, fired time.Time) {
 		r.effects.end(h.event, at)
 		return
 	}
+	e.since = at
 	r.effects.add(e)
 	if undo == nil {
 		return

@@ -4,6 +4,7 @@
 package runtime
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -25,7 +26,8 @@ import (
 type effect struct {
 	happening
 	act     plan.Action
-	targets []string // as journaled
+	targets []string      // as journaled
+	since   time.Duration // scenario time when it showed
 	// What it holds; each verb sets one.
 	nodes  []NodeKey
 	fault  int
@@ -41,6 +43,7 @@ type effects struct {
 
 	mu     sync.Mutex
 	open   []*effect
+	broken []*effect // open or undoing
 	events map[string]*eventState
 }
 
@@ -101,6 +104,26 @@ func (x *effects) add(e *effect) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.open = append(x.open, e)
+	x.broken = append(x.broken, e)
+}
+
+// done says that the undoing of an effect has ended.
+func (x *effects) done(e *effect) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.broken = slices.DeleteFunc(x.broken, func(b *effect) bool { return b == e })
+}
+
+// faults gives what is broken, the oldest first.
+func (x *effects) faults() []FaultProgress {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	out := make([]FaultProgress, len(x.broken))
+	for i, e := range x.broken {
+		out[i] = FaultProgress{Text: e.what + arrow(e.targets), Since: e.since}
+	}
+	slices.SortStableFunc(out, func(a, b FaultProgress) int { return cmp.Compare(a.Since, b.Since) })
+	return out
 }
 
 // take gives the effects that match to the caller, who alone undoes them.

@@ -139,10 +139,7 @@ func (j *journal) change(c Change) {
 // line gives an event as one line for people; "" for what would only flood
 // them.
 func line(e record.Event) string {
-	targets := ""
-	if len(e.Targets) > 0 {
-		targets = " → " + strings.Join(e.Targets, ", ")
-	}
+	targets := arrow(e.Targets)
 	by := ""
 	if e.By != "" {
 		by = " by " + e.By
@@ -187,6 +184,14 @@ func line(e record.Event) string {
 		return ""
 	}
 	return e.What
+}
+
+// arrow gives what an action was done to, as it stands behind the action.
+func arrow(targets []string) string {
+	if len(targets) == 0 {
+		return ""
+	}
+	return " → " + strings.Join(targets, ", ")
 }
 
 // happening names one action of one firing, as the journal does.

@@ -148,7 +148,8 @@ type Progress struct {
 	Sent, Acked, Delivered float64
 	Nodes                  []NodeProgress
 	// What follows comes with the four updates a second, in order of the plan.
-	// Counts are since the start of load and never fall.
+	// Counts are since the start of load and never fall; a record that a client
+	// sends again after a crash counts each time.
 	Producers  []ProducerProgress
 	Consumers  []ConsumerProgress
 	Partitions []PartitionProgress // of topics with a known state
@@ -163,20 +164,21 @@ type Progress struct {
 type ProducerProgress struct {
 	Name                             string
 	Accepted, Acked, Failed, Unknown uint64
-	// Latency holds, for each bound of LatencyBounds, how many records were
-	// acknowledged within it; LatencySum is the sum of all Acked latencies, in
+	// Latency holds, for each bound of LatencyBounds, how many of Acked were
+	// acknowledged within it; LatencySum is the sum of all their latencies, in
 	// scenario time from due to acknowledged.
 	Latency    []uint64
 	LatencySum time.Duration
 }
 
-// ConsumerProgress is how far a consumer is.
+// ConsumerProgress is how far a consumer is. Those that only observe a mirror's
+// copies have none.
 type ConsumerProgress struct {
 	Name      string
 	Delivered uint64 // records, again delivered ones too
 	Lag       int64  // records behind the high-water marks, all partitions; -1: unknown
-	State     string // of the group, in Kafka's words; "" without a group
-	Members   int    // that the group has
+	State     string // of the group, in Kafka's words; "" when none was seen lately
+	Members   int    // that the group has; 0 with no State
 }
 
 // PartitionProgress is a partition as the brokers last described it.
@@ -187,16 +189,20 @@ type PartitionProgress struct {
 	ISR, Replicas int
 }
 
-// AlarmProgress tells whether an alarm holds.
+// AlarmProgress tells whether an alarm is raised. Alarms are watched from the
+// end of the warm-up to run_for; before it they are off, after it they stay as
+// they were.
 type AlarmProgress struct {
-	ID string
+	ID string // the alarm's name
 	On bool
 }
 
-// FaultProgress is something that is broken and not yet healed.
+// FaultProgress is something that is broken and not yet healed: an effect of
+// the timeline that something will undo, from when it showed to the end of its
+// undoing, proved or not.
 type FaultProgress struct {
-	Text  string // as in the timeline: kill(kafka-2)
-	Since time.Duration
+	Text  string        // as in the timeline: kill(leader(orders)) → kafka-2
+	Since time.Duration // scenario time
 }
 
 // NodeProgress is the state of one node for a live screen.

@@ -205,10 +205,7 @@ func (r *run) startLoad() error {
 	if err := r.applyLinks(ctx); err != nil {
 		return err
 	}
-	r.watch = newWatcher(r.clock, r.rec.Follow())
-	for i, c := range r.p.Consumers {
-		r.watch.observers[int32(i)] = c.Observes != ""
-	}
+	r.watch = newWatcher(r.p, r.clock, r.rec.Follow(), r.o.Progress != nil)
 	if err := r.startMirrors(r.calm); err != nil {
 		return err
 	}

@@ -63,6 +63,7 @@ type run struct {
 	tools       int             // how many have run
 	deleted     map[string]bool // topics that the scenario has deleted
 	next        map[string]time.Duration
+	alarms      []bool        // which are raised, in order of the plan
 	telling     chan struct{} // holds a token during a call of Progress
 }
 
@@ -153,7 +154,7 @@ func newRun(ctx context.Context, p *plan.Plan, o Options) *run {
 	}
 	r := &run{
 		p: p, o: o, clock: newClock(o.Speed),
-		next: make(map[string]time.Duration), telling: make(chan struct{}, 1), deleted: make(map[string]bool),
+		next: make(map[string]time.Duration), alarms: make([]bool, len(p.Alarms)), telling: make(chan struct{}, 1), deleted: make(map[string]bool),
 	}
 	r.hard, r.stopHard = context.WithCancelCause(ctx)
 	r.calm, r.stopCalm = context.WithCancelCause(r.hard)

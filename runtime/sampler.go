@@ -4,6 +4,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -43,7 +44,8 @@ type sampler struct {
 	coordinator func(ctx context.Context, cluster, group string) (int32, error)
 
 	mu        sync.Mutex
-	states    map[string]State  // the last of each cluster
+	states    map[string]State // the last of each cluster
+	samples   map[string]record.Sample
 	short     map[string]bool   // clusters with partitions that miss replicas
 	usage     map[NodeKey]usage // for processor shares
 	groups    map[groupKey]groupSeen
@@ -68,7 +70,7 @@ const minInsyncConfig = "min.insync.replicas"
 func newSampler(p *plan.Plan, c *clock, write func(record.Sample)) *sampler {
 	s := &sampler{
 		p: p, clock: c, write: write,
-		tell: func(record.Event) {}, states: make(map[string]State), short: make(map[string]bool), usage: make(map[NodeKey]usage),
+		tell: func(record.Event) {}, states: make(map[string]State), samples: make(map[string]record.Sample), short: make(map[string]bool), usage: make(map[NodeKey]usage),
 		groups: make(map[groupKey]groupSeen), minInsync: make(map[string]int),
 		byCluster: make(map[string]int),
 	}
@@ -106,6 +108,7 @@ func (s *sampler) look(ctx context.Context, cluster string) {
 	s.mu.Lock()
 	s.states[cluster] = state
 	sample := s.sample(cluster, state, at)
+	s.samples[cluster] = sample
 	was := s.short[cluster]
 	s.short[cluster] = slices.ContainsFunc(sample.Partitions, func(p record.PartitionState) bool {
 		return len(p.ISR) < len(p.Replicas)
@@ -256,4 +259,28 @@ func (s *sampler) nodes() []NodeProgress {
 		}
 	}
 	return out
+}
+
+// partitions gives the last sample of each partition, by topic.
+func (s *sampler) partitions() map[string][]record.PartitionState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string][]record.PartitionState)
+	for _, c := range s.p.Clusters {
+		for _, p := range s.samples[c.Name].Partitions {
+			out[p.Topic] = append(out[p.Topic], p)
+		}
+	}
+	for _, list := range out {
+		slices.SortFunc(list, func(a, b record.PartitionState) int { return cmp.Compare(a.Partition, b.Partition) })
+	}
+	return out
+}
+
+// groupOf gives the last look at a group; false when there was none lately.
+func (s *sampler) groupOf(cluster, group string, now time.Duration) (record.GroupState, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g, ok := s.groups[groupKey{cluster, group}]
+	return g.state, ok && now-g.at <= groupStale
 }

@@ -146,7 +146,11 @@ func (r *run) watchAlarms() {
 				now := r.clock.Now()
 				holds, known := r.claims.Holds(a.Claim, now)
 				if known {
-					switch since, change := w.see(now, holds); change {
+					since, change := w.see(now, holds)
+					if change != alarmSame {
+						r.turned(i, w.raised)
+					}
+					switch change {
 					case alarmRaised:
 						r.journal.add(r.clock.moment(now), record.Event{
 							Kind: record.KindAlarmRaised, Name: a.Name,
@@ -164,6 +168,13 @@ func (r *run) watchAlarms() {
 			}
 		})
 	}
+}
+
+// turned notes the state of an alarm, for who watches.
+func (r *run) turned(alarm int, raised bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alarms[alarm] = raised
 }
 
 // alarmWatch is the state of one alarm.

@@ -72,6 +72,7 @@ func (r *run) undone(e *effect, by string, proof Proof, err error) {
 		kind = record.KindComplete // its coming back is a part of it
 	}
 	at := r.proved(e, kind, by, proof, err)
+	r.effects.done(e)
 	r.effects.end(e.event, at)
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"starfall/interp/plan"
 	"starfall/runtime/record"
 )
 
@@ -18,19 +19,34 @@ type blocks interface {
 // watcher follows the recording.
 type watcher struct {
 	clock *clock
-	// observers are the consumers, by index in the plan, whose deliveries are
-	// not those of a client.
-	observers map[int32]bool
 
 	mu        sync.Mutex
 	from      blocks
 	err       error
 	at        time.Duration // of the last look
 	positions map[position]read
-	arrived   map[int32]time.Duration // by consumer: the last delivery
+	producers []fates // by index in the plan
+	consumers []deliveries
 	counts    counts
 	seconds   []countsAt // the last second or more, for rates
 }
+
+// fates is what became of a producer's records. A record that is sent again
+// after a crash counts each time.
+type fates struct {
+	accepted, acked, failed, unknown uint64
+	took                             *latencies // nil: nobody asks
+}
+
+// deliveries is what came to a consumer.
+type deliveries struct {
+	observer bool // whose deliveries are not those of a client
+	n        uint64
+	any      bool
+	last     time.Duration // of the last, also of one that dedup held back
+}
+
+func (d *deliveries) arrived(at time.Duration) { d.any, d.last = true, max(d.last, at) }
 
 // position is a partition as a group reads it; all by index in the plan.
 type position struct {
@@ -59,12 +75,22 @@ type countsAt struct {
 	counts
 }
 
-func newWatcher(c *clock, from blocks) *watcher {
-	return &watcher{
-		clock: c, from: from,
-		positions: make(map[position]read), arrived: make(map[int32]time.Duration),
-		observers: make(map[int32]bool),
+// newWatcher follows a recording of a plan, with latencies when somebody asks
+// for them.
+func newWatcher(p *plan.Plan, c *clock, from blocks, latency bool) *watcher {
+	w := &watcher{
+		clock: c, from: from, positions: make(map[position]read),
+		producers: make([]fates, len(p.Producers)), consumers: make([]deliveries, len(p.Consumers)),
 	}
+	for i := range w.producers {
+		if latency {
+			w.producers[i].took = new(latencies)
+		}
+	}
+	for i, x := range p.Consumers {
+		w.consumers[i].observer = x.Observes != ""
+	}
+	return w
 }
 
 // look reads what was recorded since the last look; w.mu is held.
@@ -73,6 +99,11 @@ func (w *watcher) look() {
 		return
 	}
 	w.err = w.from.Next(func(b *record.Block) error {
+		for _, n := range b.Segments {
+			if n.Producer < len(w.producers) && w.producers[n.Producer].took != nil {
+				w.producers[n.Producer].took.segment(n)
+			}
+		}
 		return b.Spans(func(s record.Stream, spans []record.Span) error {
 			for i := range spans {
 				w.span(s, &spans[i])
@@ -88,23 +119,46 @@ func (w *watcher) look() {
 }
 
 func (w *watcher) span(s record.Stream, x *record.Span) {
-	consumer := int32(s.Index)
+	switch s.Actor {
+	case record.ActorProducer:
+		w.fate(&w.producers[s.Index], x)
+	case record.ActorConsumer:
+		w.delivered(int32(s.Index), x)
+	}
+}
+
+// fate takes a span of a producer.
+func (w *watcher) fate(p *fates, x *record.Span) {
+	n := uint64(x.N)
 	switch x.Op {
 	case record.OpAccepted:
-		w.counts.sent += uint64(x.N)
+		w.counts.sent += n
+		p.accepted += n
 	case record.OpAcked:
-		w.counts.acked += uint64(x.N)
-	case record.OpDelivered, record.OpForeign:
-		if s.Actor != record.ActorConsumer {
-			return
+		w.counts.acked += n
+		p.acked += n
+		if p.took != nil {
+			p.took.acked(x)
 		}
-		if !w.observers[consumer] {
+	case record.OpFailed:
+		p.failed += n
+	case record.OpUnknown:
+		p.unknown += n
+	}
+}
+
+// delivered takes a span of a consumer.
+func (w *watcher) delivered(consumer int32, x *record.Span) {
+	d := &w.consumers[consumer]
+	switch x.Op {
+	case record.OpDelivered, record.OpForeign:
+		if d.n += uint64(x.N); !d.observer {
 			w.counts.delivered += uint64(x.N)
 		}
-		w.arrived[consumer] = max(w.arrived[consumer], x.At)
+		d.arrived(x.At)
 		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset+int64(x.N))
 	case record.OpDropped:
-		w.arrived[consumer] = max(w.arrived[consumer], x.At)
+		d.arrived(x.At)
 		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset+int64(x.N))
 	case record.OpPosition:
 		w.read(position{consumer, x.Topic, x.Partition}, x.At, x.Offset)
@@ -150,8 +204,41 @@ func (w *watcher) reached(consumer int32, ends map[position]int64) (missing []po
 func (w *watcher) arriving(consumer int32, since time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at, ok := w.arrived[consumer]
-	return ok && at >= since
+	d := w.consumers[consumer]
+	return d.any && d.last >= since
+}
+
+// progress gives what became of the records of each producer, in order of the
+// plan, as of the last look.
+func (w *watcher) progress(p *plan.Plan) []ProducerProgress {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := make([]ProducerProgress, len(w.producers))
+	for i, x := range w.producers {
+		out[i] = ProducerProgress{
+			Name: p.Producers[i].Name, Accepted: x.accepted, Acked: x.acked, Failed: x.failed, Unknown: x.unknown,
+		}
+		if x.took != nil {
+			out[i].Latency, out[i].LatencySum = x.took.cumulative(), x.took.sum
+		}
+	}
+	return out
+}
+
+// consumed gives how many records came to a consumer, as of the last look, and
+// how far it has read each of some partitions; -1 for one of which it has not
+// told.
+func (w *watcher) consumed(consumer int32, of []position) (n uint64, next []int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next = make([]int64, len(of))
+	for i, p := range of {
+		next[i] = -1
+		if r, ok := w.positions[p]; ok {
+			next[i] = r.next
+		}
+	}
+	return w.consumers[consumer].n, next
 }
 
 // failure is why the recording could no longer be followed, nil while it can.

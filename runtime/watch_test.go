@@ -42,7 +42,7 @@ type broken struct{}
 func (broken) Next(func(*record.Block) error) error { return errors.New("torn") }
 
 func TestRecordingThatCannotBeFollowed(t *testing.T) {
-	w := newWatcher(newClock(1), broken{})
+	w := newWatcher(small(), newClock(1), broken{}, true)
 	if sent, acked, delivered := w.rates(); sent != 0 || acked != 0 || delivered != 0 {
 		t.Errorf("got rates %g %g %g, want none", sent, acked, delivered)
 	}
@@ -60,7 +60,7 @@ func TestRatesAreOfTheLastSecondOfScenarioTime(t *testing.T) {
 		rec := record.NewMemory(p, record.Info{Speed: 10})
 		c := newClock(10)
 		c.set(time.Now())
-		w := newWatcher(c, rec.Follow())
+		w := newWatcher(p, c, rec.Follow(), true)
 		log := rec.Producer("shop", 1)
 		log.Due(0, 0, 10, 3)
 		seq := uint64(0)

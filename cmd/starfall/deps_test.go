@@ -50,6 +50,7 @@ func allowed() map[string][]string {
 		"fidelity":               {"runtime/judge", "internal/kept"},
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"report/screen":          {"runtime", "runtime/judge", "github.com/clipperhouse/displaywidth"},
+		"report/metrics":         {"runtime", "github.com/prometheus/client_golang/..."},
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
 		"examples":               {},

@@ -112,7 +112,8 @@ func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float6
 	}
 	if !quiet {
 		for _, x := range model.CheckSpeed(p, speed) {
-			fmt.Fprintln(e.stderr, interp.Problem{Pos: open(x.Pos), Severity: interp.Warning, Message: x.Message, Suggestion: x.Suggestion})
+			x.Pos = open(x.Pos)
+			fmt.Fprintln(e.stderr, x)
 		}
 	}
 	var refused []interp.Problem

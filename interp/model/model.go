@@ -31,22 +31,37 @@ const (
 )
 
 // Problem is one finding about a plan, at the declaration, action or term that
-// it is about. Suggestion says what to write instead and is empty when there is
-// nothing better to say than the message.
+// it is about.
 type Problem struct {
-	Pos        plan.Pos
-	Severity   Severity
-	Message    string
+	Pos      plan.Pos
+	Severity Severity
+	Message  string
+	// Suggestion says what to write instead: lines, without their indentation. It
+	// is empty when there is nothing better to say than the message.
 	Suggestion string
 }
 
 // String gives "file:line:col: message", with "warning: " before the message of
-// a warning.
+// a warning, then the lines of the suggestion, indented.
 func (p Problem) String() string {
-	if p.Severity == Warning {
-		return fmt.Sprintf("%s: warning: %s", p.Pos, p.Message)
+	var b strings.Builder
+	switch {
+	case p.Pos.Line > 0:
+		b.WriteString(p.Pos.String() + ": ")
+	case p.Pos.File != "":
+		b.WriteString(p.Pos.File + ": ")
 	}
-	return fmt.Sprintf("%s: %s", p.Pos, p.Message)
+	if p.Severity == Warning {
+		b.WriteString("warning: ")
+	}
+	b.WriteString(p.Message)
+	for line := range strings.Lines(p.Suggestion) {
+		b.WriteString("\n    " + strings.TrimSuffix(line, "\n"))
+	}
+	if via := p.Pos.Via; via != nil {
+		b.WriteString("\n    called from " + via.String())
+	}
+	return b.String()
 }
 
 // Check returns all problems of a plan, sorted by position. A plan without an
