@@ -61,9 +61,12 @@ func sweepOf(results []Result) sweepPage {
 		for _, x := range results[0].Params {
 			p.params = append(p.params, x.Name)
 		}
-		p.folder = results[0].Folder
+		p.folder = results[0].place()
 		if len(results) > 1 {
-			p.folder = filepath.Dir(p.folder)
+			p.folder = filepath.Dir(results[0].Folder)
+		}
+		if pages := results[0].Pages; pages != "" {
+			p.folder = pages
 		}
 	}
 	for _, g := range groups {

@@ -23,6 +23,8 @@ type Result struct {
 	Params   []Param        // that were swept
 	Repeat   int            // from 1; 0: nothing is repeated
 	Folder   string         // the run folder
+	Page     string         // its report.html; "": there is none
+	Pages    string         // the report.html of the sweep that it is of; "": there is none
 	Wall     time.Duration  // how long it took, in real time
 	Exit     int            // the exit code that it makes alone
 	Error    string         // what the engine or the recording failed with
@@ -47,6 +49,14 @@ func (r Result) Word() judge.Result {
 	return r.Verdict.Result
 }
 
+// place is where to look for more: the page, else the folder.
+func (r Result) place() string {
+	if r.Page != "" {
+		return r.Page
+	}
+	return r.Folder
+}
+
 // Options say how text is written. The zero value is plain.
 type Options struct {
 	Color bool // mark verdicts with colour
@@ -55,7 +65,7 @@ type Options struct {
 // Text writes one run.
 func Text(w io.Writer, r Result, o Options) error {
 	if r.Verdict == nil {
-		spread(w, " "+string(r.Word())+"  nothing was recorded", r.Folder)
+		spread(w, " "+string(r.Word())+"  nothing was recorded", r.place())
 		return nil
 	}
 	return paged(w, o, pageOf(r).write)
@@ -82,11 +92,11 @@ func pageOf(r Result) page {
 		context: contextOf(v),
 		verdict: string(r.Word()),
 		summary: fmt.Sprintf("%d of %s held", v.Held, count(v.Expected, "expectation")),
-		folder:  r.Folder,
+		folder:  r.place(),
 	}
 	for _, x := range v.Timeline {
-		if x.Kind == string(record.KindFired) && strings.HasPrefix(x.Text, string(plan.Note)+"(") && x.Error == "" {
-			continue // the note itself has its own row
+		if twice(x) {
+			continue
 		}
 		p.timeline = append(p.timeline, timelineOf(x))
 	}
@@ -126,6 +136,11 @@ func pageOf(r Result) page {
 		p.reasons = append(p.reasons, r.Error)
 	}
 	return p
+}
+
+// twice tells whether a row says what another one says, too: a note has its own.
+func twice(x judge.Row) bool {
+	return x.Kind == string(record.KindFired) && strings.HasPrefix(x.Text, string(plan.Note)+"(") && x.Error == ""
 }
 
 // bare is a position that can be a key.

@@ -42,7 +42,7 @@ func (r *run) info() record.Info {
 	info := record.Info{
 		ID: r.env.RunID, Started: time.Now(), Engine: r.o.Engine.Name(),
 		Kafka: r.o.Kafka, Tool: r.o.Tool, Speed: r.o.Speed, Seed: r.o.Seed,
-		Params: make(map[string]string, len(r.p.Params)),
+		Params: make(map[string]string, len(r.p.Params)), Images: r.o.Images,
 		Host: record.Host{
 			OS: goruntime.GOOS, Arch: goruntime.GOARCH, CPUs: goruntime.GOMAXPROCS(0),
 			Memory: memory(), CPU: cpuModel(), Go: goruntime.Version(),

@@ -60,6 +60,8 @@ type Options struct {
 	Strangers []string
 	// Tool and Kafka are versions for run.json.
 	Tool, Kafka string
+	// Images are the images' digests by their names, for run.json.
+	Images map[string]string
 	// Progress, when set, is called for each event as it happens and four
 	// times a second, never concurrently. It must not block.
 	Progress func(Progress)

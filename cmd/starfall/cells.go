@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"starfall/internal/spell"
 	"starfall/interp/plan"
@@ -20,11 +21,12 @@ type axis struct {
 
 // cell is one run of a matrix. Values are in the order of the axes.
 type cell struct {
-	names  []string
-	values []string
-	repeat int // from 1; 0 when nothing is repeated
-	plan   *plan.Plan
-	folder string
+	names   []string
+	values  []string
+	repeat  int // from 1; 0 when nothing is repeated
+	plan    *plan.Plan
+	folder  string
+	started time.Time // when the folders were made
 }
 
 // parseSweeps reads --sweep name=a,b flags. A comma inside brackets or quotes

@@ -23,6 +23,7 @@ import (
 type clientFlags struct {
 	list     []string
 	commands map[string]string // by client
+	dir      string            // where they start; "" for the current folder
 }
 
 func (f *clientFlags) flags(cmd *cobra.Command) {
@@ -136,7 +137,7 @@ func (f *clientFlags) connect(next runtime.Connect, folder string) runtime.Conne
 		}
 		c.Load, err = external.New(external.Options{
 			Commands: f.commands, Next: c.Load, Key: key,
-			Folder: filepath.Join(folder, "logs"), Environ: os.Environ(),
+			Dir: f.dir, Folder: filepath.Join(folder, "logs"), Environ: os.Environ(),
 		})
 		return c, err
 	}

@@ -48,11 +48,14 @@ func allowed() map[string][]string {
 		"runtime/embedded/wire":  {"runtime/embedded/core", kmsg},
 		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
 		"fidelity":               {"runtime/judge", "internal/kept"},
-		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/olekukonko/tablewriter/..."},
 		"report/screen":          {"runtime", "runtime/judge", "github.com/clipperhouse/displaywidth"},
 		"report/metrics":         {"runtime", "github.com/prometheus/client_golang/..."},
+		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "report/compare", "github.com/olekukonko/tablewriter/..."},
+		"report/compare":         {"interp/plan", "runtime/record", "runtime/judge"},
+		"report/html":            {"report", "interp/plan", "runtime/record", "runtime/judge", "golang.org/x/net/html/..."}, // x/net for tests only
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
+		"bundle":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/opencontainers/...", "oras.land/oras-go/v2/..."},
 		"examples":               {},
 		"examples/clients/go":    {sarama},
 		"cmd/starfall":           {"*"},

@@ -34,11 +34,9 @@ const defaultSpeed = 10
 type runFlags struct {
 	source
 	target
+	outputs
 	sweeps  []string
 	repeat  int
-	json    bool
-	junit   string
-	noColor bool
 	quiet   bool
 	out     string
 	jobs    int
@@ -77,9 +75,7 @@ With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
 	fl.Float64Var(&f.speed, "speed", defaultSpeed, "how much faster than life the embedded engine runs")
 	fl.StringArrayVar(&f.sweeps, "sweep", nil, "run once for each value of a parameter: `name=a,b`, repeatable")
 	fl.IntVar(&f.repeat, "repeat", 1, "run each cell `n` times")
-	fl.BoolVar(&f.json, "json", false, "print the result as JSON instead of a table")
-	fl.StringVar(&f.junit, "junit", "", "write the result as JUnit XML to `file`, too")
-	fl.BoolVar(&f.noColor, "no-color", false, "no colour (as NO_COLOR)")
+	f.outputs.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "no progress and no warnings")
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
 	fl.IntVar(&f.jobs, "jobs", 0, "run up to `n` cells of a sweep side by side (default one for two cores; on the docker engine 1)")
@@ -96,7 +92,11 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 	defer stop.close()
 
 	results, failed := f.runCells(cmd.Context(), e, engine, cells, stop)
-	if err := f.show(e, results); err != nil {
+	f.sweepPage(e, results)
+	if err := saveSweep(e, cells, results, true); err != nil {
+		fmt.Fprintf(e.stderr, "starfall: %v\n", err)
+	}
+	if err := f.outputs.show(e, results); err != nil {
 		return err
 	}
 	// A Ctrl-C that came when everything was recorded has changed nothing.
@@ -221,7 +221,7 @@ func declared(path string) ([]string, error) {
 }
 
 // folders names the cells' run folders, and shows that they can be written to
-// and that the JUnit file can, before anything starts.
+// and that the files of results can, before anything starts.
 func (f *runFlags) folders(e *env, cells []cell) error {
 	base := cells[0].plan.Name + "-" + e.now().Format("20060102-150405")
 	if err := os.MkdirAll(f.out, 0o777); err != nil {
@@ -240,20 +240,41 @@ func (f *runFlags) folders(e *env, cells []cell) error {
 		dir = filepath.Join(f.out, fmt.Sprintf("%s-%d", base, n))
 	}
 	for i := range cells {
+		cells[i].started = e.now()
 		cells[i].folder = dir
 		if len(cells) > 1 {
 			cells[i].folder = filepath.Join(dir, cells[i].dir(i, len(cells)))
 		}
 	}
-	if f.junit == "" {
-		return nil
+	err := f.outputs.check()
+	if err == nil {
+		err = asUsage(saveSweep(e, cells, nil, false))
 	}
-	file, err := os.OpenFile(f.junit, os.O_CREATE|os.O_WRONLY, 0o666)
 	if err != nil {
 		os.Remove(dir)
-		return usage("--junit: %w", err)
 	}
-	return asUsage(file.Close())
+	return err
+}
+
+// saveSweep writes the index of a sweep into its folder: with the runs that are
+// to come, and at its end with what became of them.
+func saveSweep(e *env, cells []cell, results []report.Result, ended bool) error {
+	if len(cells) < 2 {
+		return nil
+	}
+	dir := filepath.Dir(cells[0].folder)
+	x := report.Index{Scenario: cells[0].plan.Name, Started: cells[0].started, Tool: version(), Ended: ended}
+	for i := range cells {
+		c := &cells[i]
+		run := report.IndexRun{Folder: filepath.Base(c.folder), Params: params(c.plan, c), Repeat: c.repeat}
+		for _, r := range results {
+			if r.Folder == c.folder {
+				run.Ran, run.WallMS, run.Exit, run.Error = true, r.Wall.Milliseconds(), r.Exit, r.Error
+			}
+		}
+		x.Runs = append(x.Runs, run)
+	}
+	return report.SaveIndex(dir, x)
 }
 
 // runCell runs one cell and judges its recording. The result says as much as
@@ -269,6 +290,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 		Folder:    c.folder,
 		Tool:      version(),
 		Kafka:     engine.kafka,
+		Images:    engine.images,
 		Progress:  progress.update,
 		Interrupt: stop.channel(),
 	})
@@ -290,8 +312,10 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 	r.Exit = exitCode(v, runErr, ran.Interrupted)
 	if runErr != nil && r.Exit != exitInterrupted {
 		r.Error = runErr.Error()
+		f.page(e, &r)
 		return r, runErr
 	}
+	f.page(e, &r)
 	return r, nil
 }
 
@@ -332,28 +356,6 @@ func (f *runFlags) tellCell(e *env, c *cell, err error) {
 		fail.hint("what was recorded up to then is in %s", c.folder)
 	}
 	tell(e.stderr, fail)
-}
-
-// show prints the results on stdout and writes the JUnit file.
-func (f *runFlags) show(e *env, results []report.Result) error {
-	if f.junit != "" {
-		file, err := os.Create(f.junit)
-		if err != nil {
-			return err
-		}
-		err = report.JUnit(file, results)
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fmt.Errorf("--junit: %w", err)
-		}
-	}
-	if f.json {
-		return report.JSON(e.stdout, results)
-	}
-	o := report.Options{Color: !f.noColor && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb" && e.terminal(e.stdout)}
-	if len(results) == 1 && results[0].Repeat == 0 && len(results[0].Params) == 0 {
-		return report.Text(e.stdout, results[0], o)
-	}
-	return report.Table(e.stdout, results, o)
 }
 
 // exitCode is the code of one run: that of its verdict, unless the run itself

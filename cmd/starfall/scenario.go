@@ -31,6 +31,9 @@ import (
 type source struct {
 	set  []string // name=value
 	seed int64
+
+	fixed bool   // the seed counts though no flag gives it
+	root  string // what // in load means; "" to find it
 }
 
 func (s *source) flags(cmd *cobra.Command) {
@@ -50,6 +53,7 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 	}
 	o := interp.Options{
 		Set:     set,
+		Root:    s.root,
 		Std:     scenarios.Std(),
 		Clients: kafka.Mapped,
 		Print: func(pos plan.Pos, text string) {
@@ -63,7 +67,7 @@ func (s *source) load(cmd *cobra.Command, e *env, path string, more map[string]s
 			}
 		},
 	}
-	if cmd.Flags().Changed("seed") {
+	if s.fixed || cmd.Flags().Changed("seed") {
 		o.Seed = &s.seed
 	}
 	if name, ok := strings.CutPrefix(path, stdPrefix); ok {
@@ -100,16 +104,7 @@ func stdFile(name string) (string, error) {
 // fits tells what a target makes of the plan of the scenario at path: an error
 // for what the engine cannot do, warnings for what the speed makes meaningless.
 func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float64, quiet bool) error {
-	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
-	if strings.HasPrefix(path, stdPrefix) {
-		root = stdPrefix
-	}
-	open := func(pos plan.Pos) plan.Pos {
-		if !strings.HasPrefix(pos.File, "@") {
-			pos.File = root + pos.File
-		}
-		return pos
-	}
+	open := opener(path, p)
 	if !quiet {
 		for _, x := range model.CheckSpeed(p, speed) {
 			x.Pos = open(x.Pos)
@@ -128,6 +123,21 @@ func fits(e *env, path string, p *plan.Plan, engine runtime.Engine, speed float6
 		return &interp.Errors{Problems: refused}
 	}
 	return nil
+}
+
+// opener gives positions in the plan of the scenario at path as an editor can
+// open them from here.
+func opener(path string, p *plan.Plan) func(plan.Pos) plan.Pos {
+	root := strings.TrimSuffix(filepath.ToSlash(path), p.Files[0].Path)
+	if strings.HasPrefix(path, stdPrefix) {
+		root = stdPrefix
+	}
+	return func(pos plan.Pos) plan.Pos {
+		if !strings.HasPrefix(pos.File, "@") {
+			pos.File = root + pos.File
+		}
+		return pos
+	}
 }
 
 func (s *source) values() (map[string]string, error) {

@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,8 @@ func (t *target) bare(e *env, name string) runtime.Engine {
 type driver struct {
 	runtime.Engine
 	connect runtime.Connect
-	kafka   string        // the version it runs, or has the behaviour of
+	kafka   string // the version it runs, or has the behaviour of
+	images  map[string]string
 	kept    []docker.Kept // what was left running
 }
 
@@ -104,7 +106,7 @@ func (t *target) open(ctx context.Context, e *env, name string, plans []*plan.Pl
 	if name != docker.Name {
 		return &driver{Engine: embedded.Engine{}, connect: kafka.Connect, kafka: embedded.KafkaVersion}, nil
 	}
-	d := &driver{connect: docker.Connect}
+	d := &driver{connect: docker.Connect, images: map[string]string{}}
 	engine := docker.Engine{
 		Options: docker.Options{Getenv: e.getenv, Image: t.image}, Keep: t.keep, Outside: outside,
 		JVM:  strings.Fields(e.getenv("STARFALL_JVM_OPTS")),
@@ -121,6 +123,13 @@ func (t *target) open(ctx context.Context, e *env, name string, plans []*plan.Pl
 			return nil, f.hint("the embedded engine needs nothing: --engine embedded")
 		}
 		d.kafka = version
+		pins, err := engine.Pins(ctx, p)
+		if err != nil {
+			return nil, dockerHints(&failure{code: exitEngine, err: err}, err)
+		}
+		for _, x := range pins {
+			d.images[x.Ref] = cmp.Or(x.Digest, x.ID)
+		}
 	}
 	return d, nil
 }

@@ -60,7 +60,7 @@ func newConsumer(ctx context.Context, l *Load, line string, s runtime.ConsumerSp
 		more["ISOLATION"] = "read_uncommitted"
 	}
 	login(more, s.Login)
-	proc, err := start(c.name(), line, l.o.Folder, environment(l.o.Environ, more), c.hear)
+	proc, err := start(c.name(), line, l.o.Dir, l.o.Folder, environment(l.o.Environ, more), c.hear)
 	if err != nil {
 		return nil, err
 	}

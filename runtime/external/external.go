@@ -28,6 +28,8 @@ type Options struct {
 	// Folder is where what clients write to stderr is kept, a file a member;
 	// "" for nowhere.
 	Folder string
+	// Dir is where the programs start; "" for the current folder.
+	Dir string
 	// Key signs the ids of the run's records.
 	Key []byte
 	// Environ is the environment of which clients get what they need to be

@@ -50,13 +50,13 @@ type process struct {
 
 // start starts a command and hears its lines, one after the other. Hear is
 // called with each line, or with an error for one that cannot be taken.
-func start(name, line, folder string, env []string, hear func([]byte, error) (goOn bool)) (*process, error) {
+func start(name, line, dir, folder string, env []string, hear func([]byte, error) (goOn bool)) (*process, error) {
 	words, err := Words(line)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(words[0], words[1:]...)
-	cmd.Env = env
+	cmd.Dir, cmd.Env = dir, env
 	cmd.SysProcAttr = apart()
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -94,7 +94,7 @@ func newProducer(l *Load, line string, s runtime.ProducerSpec) (*producer, error
 		"ACKS":            s.Producer.Acks,
 	}
 	login(more, s.Login)
-	proc, err := start(p.name(), line, l.o.Folder, environment(l.o.Environ, more), p.hear)
+	proc, err := start(p.name(), line, l.o.Dir, l.o.Folder, environment(l.o.Environ, more), p.hear)
 	if err != nil {
 		return nil, err
 	}

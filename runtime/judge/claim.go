@@ -90,6 +90,7 @@ func (j *judging) rule(t *plan.Term) ruling {
 	if r.outcome == Broken {
 		j.drainLimited(&r, a)
 	}
+	j.decided(&r, a.measure)
 	return r
 }
 

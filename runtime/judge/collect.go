@@ -262,6 +262,7 @@ type collector struct {
 	reason    func(record.Stream, uint32) string
 	until     time.Duration // latest moment seen
 	scratch   []uint64
+	owing     bool // what groups do not have yet is counted, for a picture
 }
 
 func newCollector(p *plan.Plan, info record.Info, terms []*plan.Term) *collector {

@@ -54,6 +54,7 @@ type consumer struct {
 	foreignAt []foreignRecord
 	lagAt     []*record.Sample
 	lagged    []*gauge
+	owed      owed
 }
 
 // foreignRecord is a delivered record that is not of this run.
@@ -231,6 +232,9 @@ func (c *collector) delivered(x *consumer, s *record.Span) {
 		had = made(x.replayed, int32(root))
 	}
 	again := had.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])
+	if c.owing && root == p.topic && x.owes(p) {
+		x.settleOwed(m, s, again)
+	}
 	if x.want.delay {
 		if x.plan.Observes != "" {
 			c.arrived(x, p, m, s, again)

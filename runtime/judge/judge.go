@@ -77,13 +77,16 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 		return nil, fmt.Errorf("judge: %w", err)
 	}
 	j.frame.end = j.frame.runFor
-	switch {
-	case !loaded:
-		j.frame.end = 0
-	case healed >= 0:
+	if healed >= 0 {
 		j.frame.end = min(healed, j.frame.runFor)
-	case !rec.Whole:
-		j.frame.end = max(min(c.until, j.frame.runFor), 0)
+	}
+	if !rec.Whole || cut != "" {
+		over := healed >= 0 && c.until >= j.frame.end
+		j.frame.end = max(min(c.until, j.frame.end), 0)
+		j.cut = brokenOff{is: true, over: over, told: rec.Told, until: j.frame.end}
+	}
+	if !loaded {
+		j.frame.end = 0
 	}
 	c.finish(j.frame.end)
 	for _, q := range c.questions {
@@ -107,6 +110,16 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 	v.Phases = j.phases()
 	v.Timeline = timeline(rec.Plan, rec.Events)
 	v.Producers, v.Consumers = j.totals()
+	// Programs read arrays, also empty ones.
+	if v.Claims == nil {
+		v.Claims = []Claim{}
+	}
+	if v.Phases == nil {
+		v.Phases = []Phase{}
+	}
+	if v.Timeline == nil {
+		v.Timeline = []Row{}
+	}
 	return v, nil
 }
 
@@ -220,7 +233,7 @@ func (j *judging) conditions(rec *record.Recording, v *Verdict, loaded bool, cut
 			}
 		}
 	}
-	if !loaded && len(rec.Events) > 0 && !v.Interrupted {
+	if !loaded && len(rec.Events) > 0 && !v.Interrupted && rec.Told {
 		add(causeNotTaken, Inconclusive, nil, nil, "the load never started", "")
 	}
 	if !rec.Whole {

@@ -274,6 +274,7 @@ func TestStallsNeedSomethingDue(t *testing.T) {
 		}
 		tt.play(l)
 		w.Event(record.Event{At: 20 * sec, Kind: record.KindPhase, Phase: record.PhaseHeal})
+		w.Event(record.Event{At: 21 * sec, Kind: record.KindClosed})
 		q := *p
 		q.Claims = []plan.Claim{shop("stall").none().expect()}
 		v, err := Judge(&q, w.Recording())
@@ -631,6 +632,7 @@ func TestTwoTopics(t *testing.T) {
 		}
 	}
 	w.Event(record.Event{At: 20 * sec, Kind: record.KindPhase, Phase: record.PhaseHeal})
+	w.Event(record.Event{At: 21 * sec, Kind: record.KindClosed})
 	q := *p
 	q.Claims = []plan.Claim{
 		billing("missing").by("partition").none().expect(),

@@ -95,6 +95,9 @@ func (c *collector) acknowledged(p *producer, m *member, s *record.Span) {
 		c.came(p, m, s)
 	}
 	p.acked.add(s.At, s.N)
+	if c.owing {
+		c.owe(p, m, s)
+	}
 	if p.want.rateByMember {
 		addTo(&p.byMember, int(s.Source), s.At, s.N)
 	}

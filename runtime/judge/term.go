@@ -63,6 +63,7 @@ type judging struct {
 	questOf map[*plan.Term]*question
 	live    bool            // only the last bucket or sample counts
 	drained map[string]bool // consumers whose drain limit came while records arrived
+	cut     brokenOff
 }
 
 func none(format string, args ...any) answer { return answer{noData: fmt.Sprintf(format, args...)} }

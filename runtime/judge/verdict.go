@@ -4,6 +4,7 @@ package judge
 
 import (
 	"slices"
+	"strings"
 
 	"starfall/interp/plan"
 )
@@ -122,6 +123,14 @@ func (v *Verdict) Busy() bool {
 	return v.Result == Inconclusive && slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.Busy })
 }
 
+// TookPlace tells whether the experiment took place: it was not interrupted, the
+// engine did not fail, no rule or assumption was broken, the schedule was kept,
+// every fault was proved, and the recording is whole. It is known of a verdict
+// that Judge gave, not of one that was read.
+func (v *Verdict) TookPlace() bool {
+	return !v.Interrupted && !slices.ContainsFunc(v.Reasons, func(r Reason) bool { return r.cause < causeClaim })
+}
+
 // Claim is one row: what was claimed and what came out.
 type Claim struct {
 	Kind      plan.ClaimKind `json:"kind"`
@@ -184,4 +193,12 @@ type Consumer struct {
 	Name       string `json:"name"`
 	Deliveries uint64 `json:"deliveries"`
 	Distinct   uint64 `json:"distinct"`
+}
+
+// Unread is the verdict on a run folder of which not even the beginning can be
+// read: nothing is known but that it was cut off.
+func Unread(name string, err error) *Verdict {
+	return &Verdict{Result: Inconclusive, Exit: Inconclusive.Exit(), Name: name,
+		Claims: []Claim{}, Phases: []Phase{}, Timeline: []Row{},
+		Reasons: []Reason{{Result: Inconclusive, cause: causeNotTaken, Text: "the recording is not whole: " + strings.TrimPrefix(err.Error(), "record: ") + ": the run was cut off before it began"}}}
 }

@@ -37,7 +37,7 @@ type Kind string
 //	drain_limit   Name, Arriving                              it has not; Arriving: records still came in
 //	interrupted                                               the user broke off the run
 //	engine_error  Error                                       the engine failed
-//	closed        Bytes                                       the recording is whole; written by Close
+//	closed        Bytes, Files                                the recording is whole; written by Close
 const (
 	KindPhase        Kind = "phase"
 	KindFired        Kind = "fired"
@@ -104,12 +104,14 @@ type Event struct {
 	Member     int            `json:"member,omitempty"`
 	Arriving   bool           `json:"arriving,omitempty"`
 	Bytes      int64          `json:"bytes,omitempty"` // of evidence
-	Exit       int            `json:"exit,omitempty"`
-	Output     string         `json:"output,omitempty"`
-	File       string         `json:"file,omitempty"` // in the run folder
-	Aspect     string         `json:"aspect,omitempty"`
-	Compared   int64          `json:"compared,omitempty"`
-	Different  int64          `json:"different,omitempty"`
+	// Files is how many bytes each file of series has.
+	Files     map[string]int64 `json:"files,omitempty"`
+	Exit      int              `json:"exit,omitempty"`
+	Output    string           `json:"output,omitempty"`
+	File      string           `json:"file,omitempty"` // in the run folder
+	Aspect    string           `json:"aspect,omitempty"`
+	Compared  int64            `json:"compared,omitempty"`
+	Different int64            `json:"different,omitempty"`
 }
 
 // journalHeader is the first line of journal.jsonl.

@@ -67,7 +67,8 @@ type folder struct {
 	rows    map[string]io.WriteCloser
 	zstd    *zstd.Encoder
 	buf     []byte
-	written int64 // bytes of evidence
+	written int64            // bytes of evidence
+	sizes   map[string]int64 // of series, by file
 }
 
 // Create makes a run folder and starts a recording in it. The folder must not
@@ -100,7 +101,7 @@ func createIn(fs fileSystem, p *plan.Plan, info Info) (*Writer, error) {
 	if err := writeWhole(fs, FileInfo, append(about, '\n')); err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
-	f := &folder{fs: fs, rows: map[string]io.WriteCloser{}}
+	f := &folder{fs: fs, rows: map[string]io.WriteCloser{}, sizes: map[string]int64{}}
 	if f.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1)); err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
@@ -171,9 +172,12 @@ func (f *folder) series(name, head string, rows []byte) error {
 		f.rows[name] = file
 		rows = append([]byte(head+"\n"), rows...)
 	}
-	_, err := file.Write(rows)
+	n, err := file.Write(rows)
+	f.sizes[DirSeries+"/"+name+".csv"] += int64(n)
 	return err
 }
+
+func (f *folder) seriesSizes() map[string]int64 { return f.sizes }
 
 func (f *folder) close() error {
 	errs := []error{f.log.Close(), f.evid.Close()}

@@ -15,6 +15,7 @@ func (m *memory) block(payload []byte) error {
 func (m *memory) journal([]byte) error                { return nil }
 func (m *memory) series(string, string, []byte) error { return nil }
 func (m *memory) size() int64                         { return 0 }
+func (m *memory) seriesSizes() map[string]int64       { return nil }
 func (m *memory) close() error                        { return nil }
 
 // NewMemory makes a Writer that keeps everything in memory. Recording gives

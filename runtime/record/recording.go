@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 
 	"starfall/interp/plan"
@@ -28,6 +30,14 @@ type Recording struct {
 	// not whole is readable up to where it was cut off; Cut says where.
 	Whole bool
 	Cut   string
+	// Told is true when the journal goes to the end of the run, even where
+	// evidence is cut off.
+	Told bool
+	// Short names series files that are shorter than they were written: tables
+	// for people, by which nothing is judged.
+	Short []string
+
+	dir string // "" in memory
 
 	path     string // of the evidence; "" in memory
 	payloads [][]byte
@@ -41,7 +51,14 @@ func (r *Recording) seal() {
 		if e.Kind != KindClosed {
 			continue
 		}
-		r.Whole = true
+		r.Whole, r.Told = true, true
+		for _, name := range slices.Sorted(maps.Keys(e.Files)) {
+			if st, err := os.Stat(filepath.Join(r.dir, filepath.FromSlash(name))); err != nil {
+				r.Short = append(r.Short, name+": missing")
+			} else if st.Size() < e.Files[name] {
+				r.Short = append(r.Short, fmt.Sprintf("%s: cut off, shorter than the %d bytes that were written", name, e.Files[name]))
+			}
+		}
 		if st, err := os.Stat(r.path); r.path != "" && e.Bytes > 0 && (err != nil || st.Size() < e.Bytes) {
 			r.Whole = false
 			r.Cut = fmt.Sprintf("%s: shorter than the %d bytes that were written", fileEvidence, e.Bytes)
@@ -52,31 +69,79 @@ func (r *Recording) seal() {
 	}
 }
 
-// Open reads a run folder. It fails when there is no plan to read the rest by,
-// or when the folder was written by a newer starfall.
-func Open(dir string) (*Recording, error) {
-	about, err := os.ReadFile(filepath.Join(dir, FileInfo))
+// BeginningError says that the file without which nothing of a run folder can
+// be read is missing or cut off: run.json or plan.json, which are written before
+// a run begins.
+type BeginningError struct {
+	File string
+	Err  error
+}
+
+func (e *BeginningError) Error() string { return fmt.Sprintf("record: %s: %v", e.File, e.Err) }
+func (e *BeginningError) Unwrap() error { return e.Err }
+
+// FormatError says that another version of starfall wrote a run folder, in a
+// form that this one does not know.
+type FormatError struct {
+	File string
+	Text string // what it has, what is known here, what to do
+}
+
+func (e *FormatError) Error() string { return "record: " + e.File + ": " + e.Text }
+
+func formatError(file string, format int) error {
+	return &FormatError{file, fmt.Sprintf("got format %d, want %d to %d: %s", format, oldest, Format, remedy(format))}
+}
+
+var (
+	errCut     = errors.New("cut off")
+	errMissing = errors.New("missing")
+)
+
+// beginning reads a file of JSON that is written before a run begins.
+func beginning(dir, name string) ([]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, &BeginningError{name, errMissing}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
+	}
+	if !json.Valid(b) {
+		return nil, &BeginningError{name, errCut}
+	}
+	return b, nil
+}
+
+// Open reads a run folder. It fails with a BeginningError when there is nothing
+// to read the rest by, and with a FormatError when the folder was written by a
+// starfall that writes it otherwise.
+func Open(dir string) (*Recording, error) {
+	about, err := beginning(dir, FileInfo)
+	if err != nil {
+		return nil, err
 	}
 	var version struct{ Format int }
 	if err := json.Unmarshal(about, &version); err != nil {
-		return nil, fmt.Errorf("record: %s: %w: the run was cut off before it began", FileInfo, err)
+		return nil, &FormatError{FileInfo, fmt.Sprintf("%v: it was not written by starfall", err)}
 	}
 	if version.Format < oldest || version.Format > Format {
-		return nil, fmt.Errorf("record: %s: got format %d, want %d to %d: %s", FileInfo, version.Format, oldest, Format, remedy(version.Format))
+		return nil, formatError(FileInfo, version.Format)
 	}
-	r := &Recording{path: filepath.Join(dir, filepath.FromSlash(fileEvidence))}
+	r := &Recording{dir: dir, path: filepath.Join(dir, filepath.FromSlash(fileEvidence))}
 	if err := json.Unmarshal(about, &r.Info); err != nil {
-		return nil, fmt.Errorf("record: %s: %w", FileInfo, err)
+		return nil, &FormatError{FileInfo, err.Error()}
 	}
-	f, err := os.Open(filepath.Join(dir, FilePlan))
+	text, err := beginning(dir, FilePlan)
 	if err != nil {
-		return nil, fmt.Errorf("record: %w", err)
+		return nil, err
 	}
-	defer f.Close()
-	if r.Plan, err = plan.Read(f); err != nil {
-		return nil, fmt.Errorf("record: %s: %w", FilePlan, err)
+	if r.Plan, err = plan.Read(bytes.NewReader(text)); err != nil {
+		hint := ""
+		if r.Info.Tool != "" {
+			hint = ": the run was recorded by starfall " + r.Info.Tool
+		}
+		return nil, &FormatError{FilePlan, err.Error() + hint}
 	}
 	if err := r.readJournal(filepath.Join(dir, FileJournal)); err != nil {
 		return nil, err
@@ -111,10 +176,11 @@ func (r *Recording) readJournal(path string) error {
 		if n == 1 {
 			var head journalHeader
 			if err := json.Unmarshal(line, &head); err != nil {
-				return fmt.Errorf("record: %s:1: %w", FileJournal, err)
+				r.Cut = FileJournal + ": line 1 is damaged"
+				return nil
 			}
 			if head.Format < oldest || head.Format > Format {
-				return fmt.Errorf("record: %s: got format %d, want %d to %d: %s", FileJournal, head.Format, oldest, Format, remedy(head.Format))
+				return formatError(FileJournal, head.Format)
 			}
 			continue
 		}

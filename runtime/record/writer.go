@@ -17,7 +17,8 @@ type sink interface {
 	block(payload []byte) error
 	journal(lines []byte) error
 	series(name string, head string, rows []byte) error
-	size() int64 // of the blocks so far
+	size() int64                   // of the blocks so far
+	seriesSizes() map[string]int64 // bytes so far, by file
 	close() error
 }
 
@@ -388,15 +389,22 @@ func (w *Writer) Close(at time.Duration) error {
 	w.Flush()
 	w.flushMu.Lock()
 	defer w.flushMu.Unlock()
-	w.Event(Event{At: at, Kind: KindClosed, Bytes: w.out.size()})
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	err := w.put(nil, false)
+	// The last rows first, so that the journal can say how long all files are.
+	err := w.Err()
 	if err == nil {
 		if err = w.writeSeries(true); err != nil {
 			err = fmt.Errorf("record: series: %w", err)
+			w.mu.Lock()
+			w.fail(err)
+			w.mu.Unlock()
 		}
+	}
+	w.Event(Event{At: at, Kind: KindClosed, Bytes: w.out.size(), Files: w.out.seriesSizes()})
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	if perr := w.put(nil, false); err == nil {
+		err = perr
 	}
 	if cerr := w.out.close(); err == nil {
 		err = cerr
