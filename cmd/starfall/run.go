@@ -38,6 +38,7 @@ type runFlags struct {
 	sweeps  []string
 	repeat  int
 	quiet   bool
+	plain   bool
 	out     string
 	jobs    int
 	clients clientFlags
@@ -77,6 +78,7 @@ With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
 	fl.IntVar(&f.repeat, "repeat", 1, "run each cell `n` times")
 	f.outputs.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "no progress and no warnings")
+	fl.BoolVar(&f.plain, "plain", false, "a line an event instead of a live screen")
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
 	fl.IntVar(&f.jobs, "jobs", 0, "run up to `n` cells of a sweep side by side (default one for two cores; on the docker engine 1)")
 	f.clients.flags(cmd)
@@ -279,8 +281,7 @@ func saveSweep(e *env, cells []cell, results []report.Result, ended bool) error 
 
 // runCell runs one cell and judges its recording. The result says as much as
 // is known, also beside an error.
-func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, quiet bool) (report.Result, error) {
-	progress := newProgress(e, quiet)
+func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, progress watching) (report.Result, error) {
 	began := e.now()
 	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
 		Engine:    engine.Engine,

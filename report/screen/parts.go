@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/clipperhouse/displaywidth"
+
 	"starfall/runtime"
 	"starfall/runtime/judge"
 )
@@ -293,12 +295,26 @@ func (v *view) faults(p runtime.Progress) part {
 				since += "  " + plus(rest)
 			}
 			var r row
-			r.add(bad, cut(clean(f.Text), max(room-len(since), 8))).add(dim, since)
+			r.add(bad, cutMiddle(clean(f.Text), max(room-len(since), 8))).add(dim, since)
 			rows = append(rows, r)
 		}
 		return named("faults", rows)
 	}
 	return out
+}
+
+// cutMiddle shortens what was done to something: of "kill(…) → kafka-2" the end
+// says more.
+func cutMiddle(s string, width int) string {
+	at := strings.LastIndex(s, " → ")
+	if at < 0 || displaywidth.String(s) <= width {
+		return cut(s, width)
+	}
+	head := width - displaywidth.String(s[at:])
+	if head < 5 {
+		return cut(s, width)
+	}
+	return cut(s[:at], head) + s[at:]
 }
 
 // next is the event that comes next by the plan. Its line stays for as long as
