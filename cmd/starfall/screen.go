@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -48,7 +49,7 @@ func (f *runFlags) screen(e *env, engine *driver, cells []cell, stop *interrupts
 	if f.quiet || f.plain {
 		return nil, e
 	}
-	c, ok := e.screen()
+	c, ok := e.screen(e.stderr)
 	if !ok {
 		return nil, e
 	}
@@ -66,12 +67,12 @@ func (f *runFlags) screen(e *env, engine *driver, cells []cell, stop *interrupts
 	return l, &inside
 }
 
-// screen takes the terminal for a screen, if there is one that can show it.
-func (e *env) screen() (console, bool) {
+// screen takes the terminal that w is for a screen, if there is one that can show it.
+func (e *env) screen(w io.Writer) (console, bool) {
 	if term := e.getenv("TERM"); e.console == nil || term == "" || term == "dumb" {
 		return nil, false
 	}
-	c, ok := e.console(e.stderr)
+	c, ok := e.console(w)
 	if !ok {
 		return nil, false
 	}

@@ -55,12 +55,7 @@ func (v *view) rates(r *run, n int) []row {
 	}
 	width := min(v.inner()-label-valueWidth-2, 120)
 	cols := r.columns(width)
-	top := 0.0
-	for _, c := range cols {
-		for _, x := range c.rates {
-			top = max(top, x)
-		}
-	}
+	top := scale(cols)
 	high := max((n-1)/3, 1)
 	var rows []row
 	for i, name := range rateNames() {
@@ -93,6 +88,21 @@ func (v *view) rates(r *run, n int) []row {
 		rows = append(rows, out)
 	}
 	return rows
+}
+
+// scale is the rate that fills a chart: the highest, but not more than twice
+// what was sent. What is made up for in one go after a fault would leave
+// nothing to be seen of the rest.
+func scale(cols []column) float64 {
+	top, sent := 0.0, 0.0
+	for _, c := range cols {
+		sent = max(sent, c.rates[0])
+		top = max(top, c.rates[1], c.rates[2])
+	}
+	if sent > 0 {
+		top = min(top, 2*sent)
+	}
+	return max(top, sent)
 }
 
 // spark draws line l, from the bottom, of a chart that is high lines high.
