@@ -53,6 +53,7 @@ func allowed() map[string][]string {
 		"report/compare":         {"interp/plan", "runtime/record", "runtime/judge"},
 		"report/html":            {"report", "interp/plan", "runtime/record", "runtime/judge", "golang.org/x/net/html/..."}, // x/net for tests only
 		"report/metrics":         {"runtime", "github.com/prometheus/client_golang/..."},
+		"report/screen":          {"runtime", "runtime/judge", "github.com/clipperhouse/displaywidth"},
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
 		"bundle":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/opencontainers/...", "oras.land/oras-go/v2/..."},

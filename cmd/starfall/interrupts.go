@@ -13,6 +13,7 @@ type interrupts struct {
 	mu  sync.Mutex
 	n   int
 	out []chan struct{} // one a run
+	see []func(n int)
 }
 
 // watch begins to pass interrupts on. Close ends it.
@@ -31,19 +32,36 @@ func watch(e *env) *interrupts {
 				if !ok {
 					return
 				}
-				i.mu.Lock()
-				i.n++
-				for _, out := range i.out {
-					select {
-					case out <- struct{}{}:
-					default: // a third one has nothing left to do
-					}
-				}
-				i.mu.Unlock()
+				i.press()
 			}
 		}
 	}()
 	return i
+}
+
+// press is one interrupt: a Ctrl-C that came as a signal, or a key of a screen.
+func (i *interrupts) press() {
+	i.mu.Lock()
+	i.n++
+	n := i.n
+	for _, out := range i.out {
+		select {
+		case out <- struct{}{}:
+		default: // a third one has nothing left to do
+		}
+	}
+	see := i.see
+	i.mu.Unlock()
+	for _, f := range see {
+		f(n)
+	}
+}
+
+// observe has f told how many interrupts there were, at each.
+func (i *interrupts) observe(f func(n int)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.see = append(i.see, f)
 }
 
 // channel gives one value for each interrupt, to one run: those that were

@@ -28,6 +28,9 @@ type env struct {
 	now        func() time.Time
 	interrupts func() <-chan os.Signal // from now on Ctrl-C comes here instead of ending the process; nil: never
 	terminal   func(io.Writer) bool    // whether somebody watches this stream
+	// console takes the terminal that this stream is for a screen; false when it
+	// cannot be had. nil: never.
+	console func(io.Writer) (console, bool)
 }
 
 func surroundings() env {
@@ -49,5 +52,6 @@ func surroundings() env {
 			f, ok := w.(*os.File)
 			return ok && term.IsTerminal(int(f.Fd()))
 		},
+		console: func(w io.Writer) (console, bool) { return openConsole(w, os.Stdin) },
 	}
 }

@@ -121,7 +121,7 @@ func families(t *testing.T, text string) map[string]*dto.MetricFamily {
 }
 
 // key names a series.
-func key(name string, m *dto.Metric) string {
+func seriesKey(name string, m *dto.Metric) string {
 	var labels []string
 	for _, l := range m.Label {
 		labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
@@ -163,7 +163,7 @@ func TestMetricsOfARun(t *testing.T) {
 		gauges := map[string]float64{}
 		for name, f := range families(t, text) {
 			for _, m := range f.Metric {
-				k := key(name, m)
+				k := seriesKey(name, m)
 				switch f.GetType() {
 				case dto.MetricType_COUNTER:
 					count(i, k, m.Counter.GetValue())
@@ -268,7 +268,7 @@ shop = producer(orders, rate = rate)
 			for _, m := range f.Metric {
 				i := slices.IndexFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == "cell" })
 				if i < 0 {
-					t.Fatalf("%s: got no label cell", key(name, m))
+					t.Fatalf("%s: got no label cell", seriesKey(name, m))
 				}
 				here[m.Label[i].GetValue()] = true
 				cells[m.Label[i].GetValue()] = true

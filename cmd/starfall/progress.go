@@ -12,8 +12,8 @@ import (
 	"golang.org/x/term"
 
 	"starfall/report"
+	"starfall/report/screen"
 	"starfall/runtime"
-	"starfall/runtime/judge"
 )
 
 // progress writes to stderr. Its zero writer shows nothing.
@@ -40,21 +40,25 @@ func newProgress(e *env, quiet bool) *progress {
 	return p
 }
 
+func (p *progress) told() func(runtime.Progress) {
+	if p.w == nil {
+		return nil
+	}
+	return p.update
+}
+
 // update is called for each event and four times a second.
 func (p *progress) update(x runtime.Progress) {
-	if p.w == nil {
-		return
-	}
 	if x.Line != "" {
 		p.clear()
-		fmt.Fprintf(p.w, "%9s  %s\n", report.Moment(x.At), strings.ReplaceAll(x.Line, "\n", "; "))
+		writeEvent(p.w, x)
 		p.last.Phase, p.last.At, p.last.Left = x.Phase, x.At, x.Left
 	} else {
 		p.last = x
 	}
 	if p.live {
 		p.clear()
-		fmt.Fprint(p.w, cutTo(status(p.last), p.width-1))
+		fmt.Fprint(p.w, cutTo(screen.Status(p.last), p.width-1))
 		p.shown = true
 	}
 }
@@ -66,32 +70,16 @@ func (p *progress) end() {
 	}
 }
 
+// writeEvent writes an event as a line, with its time.
+func writeEvent(w io.Writer, x runtime.Progress) {
+	fmt.Fprintf(w, "%9s  %s\n", report.Moment(x.At), strings.ReplaceAll(x.Line, "\n", "; "))
+}
+
 func (p *progress) clear() {
 	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.shown = false
 	}
-}
-
-// status is the run in one line: where it stands, rates, nodes that do not run,
-// what comes next.
-func status(x runtime.Progress) string {
-	parts := []string{string(x.Phase)}
-	if x.Phase == runtime.PhaseRun {
-		parts = append(parts,
-			judge.Clock(x.At.Truncate(1e9)),
-			fmt.Sprintf("%s left", judge.Clock(x.Left.Truncate(1e9))),
-			fmt.Sprintf("sent %.0f/s acked %.0f/s delivered %.0f/s", x.Sent, x.Acked, x.Delivered))
-	}
-	for _, n := range x.Nodes {
-		if n.State != "running" {
-			parts = append(parts, n.Label+" "+n.State)
-		}
-	}
-	if x.Next != "" && x.Phase == runtime.PhaseRun {
-		parts = append(parts, fmt.Sprintf("next %s %s", judge.Clock(x.NextAt), x.Next))
-	}
-	return strings.Join(parts, " · ")
 }
 
 func cutTo(s string, width int) string {

@@ -39,6 +39,7 @@ type runFlags struct {
 	sweeps  []string
 	repeat  int
 	quiet   bool
+	plain   bool
 	out     string
 	jobs    int
 	clients clientFlags
@@ -79,6 +80,7 @@ With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
 	fl.IntVar(&f.repeat, "repeat", 1, "run each cell `n` times")
 	f.outputs.flags(cmd)
 	fl.BoolVar(&f.quiet, "quiet", false, "no progress and no warnings")
+	fl.BoolVar(&f.plain, "plain", false, "a line an event instead of a live screen")
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
 	fl.IntVar(&f.jobs, "jobs", 0, "run up to `n` cells of a sweep side by side (default one for two cores; on the docker engine 1)")
 	f.clients.flags(cmd)
@@ -293,15 +295,10 @@ func saveSweep(e *env, cells []cell, results []report.Result, ended bool) error 
 
 // runCell runs one cell and judges its recording. The result says as much as
 // is known, also beside an error.
-func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, quiet bool) (report.Result, error) {
-	progress := newProgress(e, quiet)
-	shown := progress.update
-	if quiet {
-		shown = nil
-	}
+func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, progress watching) (report.Result, error) {
 	told, over, err := f.metrics.follow(metrics.About{
 		Scenario: c.plan.Name, Engine: engine.Name(), Kafka: engine.kafka, Seed: c.plan.Scenario.Seed, Speed: f.speed, Cell: c.label(),
-	}, shown)
+	}, progress.told())
 	if err != nil {
 		return report.Result{Scenario: c.plan.Name, Folder: c.folder, Exit: exitEngine, Error: err.Error()}, err
 	}

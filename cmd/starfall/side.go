@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"starfall/report"
+	"starfall/report/screen"
 	"starfall/runtime/docker"
 )
 
@@ -28,22 +29,35 @@ func defaultJobs(engine string) int {
 // which the machine was too slow beside others is run again by itself, and
 // that is said: what ran side by side has the verdict that it has alone.
 func (f *runFlags) runCells(ctx context.Context, e *env, engine *driver, cells []cell, stop *interrupts) ([]report.Result, error) {
-	say := func(format string, args ...any) {
-		if len(cells) > 1 && !f.quiet {
-			fmt.Fprintf(e.stderr, format+"\n", args...)
-		}
-	}
+	shown, e := f.screen(e, engine, cells, stop)
 	var (
 		mu      sync.Mutex
 		wait    sync.WaitGroup
 		results = make([]*report.Result, len(cells))
 		failed  error
 	)
+	if shown != nil {
+		defer shown.guard()
+		defer func() { shown.close(untold(results, len(cells))) }()
+	}
+	say := func(format string, args ...any) {
+		if len(cells) > 1 && !f.quiet && shown == nil {
+			fmt.Fprintf(e.stderr, format+"\n", args...)
+		}
+	}
 	slots := make(chan struct{}, f.jobs)
 	one := func(i int, quiet bool) {
-		r, err := f.runCell(ctx, e, engine, &cells[i], stop, quiet)
+		var progress watching = newProgress(e, quiet)
+		if shown != nil {
+			defer shown.guard()
+			progress = shown.begin(i)
+		}
+		r, err := f.runCell(ctx, e, engine, &cells[i], stop, progress)
 		mu.Lock()
 		defer mu.Unlock()
+		if shown != nil {
+			shown.change(func(s *screen.Screen) { s.Done(i, string(r.Word())) })
+		}
 		if err != nil {
 			failed = err
 			f.tellCell(e, &cells[i], err)
@@ -71,6 +85,9 @@ func (f *runFlags) runCells(ctx context.Context, e *env, engine *driver, cells [
 				continue
 			}
 			say("run %d of %d: the machine was too slow for it beside others: again, by itself", i+1, len(cells))
+			if shown != nil {
+				fmt.Fprintf(shown, "run %d of %d: the machine was too slow for it beside others: again, by itself\n", i+1, len(cells))
+			}
 			cells[i].folder += "-again"
 			one(i, f.quiet)
 		}

@@ -57,7 +57,7 @@ consumers stay away. With --timeline its events are played, once.`,
 			progress := newProgress(e, quiet)
 			told, over, err := m.follow(metrics.About{
 				Scenario: p.Name, Engine: engine.Name(), Kafka: engine.kafka, Seed: p.Scenario.Seed, Speed: t.speed,
-			}, progress.update)
+			}, progress.told())
 			if err != nil {
 				return err
 			}
