@@ -67,7 +67,7 @@ func Runs(w io.Writer, folder string, list []RunRow, now time.Time) error {
 	for _, r := range list {
 		name := r.Folder
 		var more []string
-		if !strings.HasPrefix(r.Folder, r.Name) {
+		if r.Folder != r.Name && !strings.HasPrefix(r.Folder, r.Name+"-") {
 			more = append(more, r.Name)
 		}
 		for _, p := range r.Params {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"starfall/report"
 	"starfall/runtime/judge"
 	"starfall/runtime/record"
 )
@@ -189,6 +191,34 @@ func TestInterruptInEachPhase(t *testing.T) {
 }
 
 // TestSecondInterrupt takes down at once.
+// TestInterruptedSweep: a sweep that is broken off has an index that says which
+// runs there are, and is not passed.
+func TestInterruptedSweep(t *testing.T) {
+	p := start(t, lucky, "run", "s.star", "--out", "runs", "--repeat", "3", "--jobs", "1")
+	p.await("phase: run")
+	p.signal(os.Interrupt)
+	p.exit(exitInterrupted)
+	found, err := filepath.Glob(filepath.Join(p.dir, "runs", "s-*"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("got %v and %v, want one folder", found, err)
+	}
+	x, err := report.ReadIndex(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []bool
+	for _, r := range x.Runs {
+		ran = append(ran, r.Ran)
+	}
+	if want := []bool{true, false, false}; !x.Ended || !slices.Equal(ran, want) {
+		t.Errorf("got ended %v and ran %v, want true and %v", x.Ended, ran, want)
+	}
+	code, out, errs := command(t, "judge", found[0])
+	if code != exitInterrupted || !strings.Contains(errs, "interrupted: 2 of 3 runs did not begin") || !strings.Contains(out, "0 of 1 run passed") {
+		t.Errorf("got exit code %d\n%s%s", code, out, errs)
+	}
+}
+
 func TestSecondInterrupt(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a cluster")

@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"io/fs"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"testing"
@@ -117,6 +119,7 @@ func BenchmarkJudge(b *testing.B) {
 			if err := w.Close(1000 * sec); err != nil {
 				b.Fatal(err)
 			}
+			defer func() { b.ReportMetric(megabytes(b, dir), "disk-MB") }()
 			measured(b, records, func() {
 				rec, err := record.Open(dir)
 				if err != nil {
@@ -126,6 +129,25 @@ func BenchmarkJudge(b *testing.B) {
 			})
 		})
 	}
+}
+
+// megabytes is what a run folder takes on disk, all of it.
+func megabytes(b *testing.B, dir string) float64 {
+	var size int64
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(size) / 1e6
 }
 
 // TestMemoryOfALongRun judges 100 million records of one group from disk in
