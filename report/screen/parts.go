@@ -252,7 +252,11 @@ func partitionCells(ps []runtime.PartitionProgress) (cells []cell, calm bool) {
 		return cells, false
 	}
 	var r row
-	r.add(dim, fmt.Sprintf("all %d in sync", len(ps)))
+	if len(ps) == 1 {
+		r.add(dim, "in sync")
+	} else {
+		r.add(dim, fmt.Sprintf("all %d in sync", len(ps)))
+	}
 	return []cell{{row: r}}, true
 }
 
