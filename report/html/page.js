@@ -88,7 +88,7 @@ const ticks = () => {
 
 // The labels of faults: in their bar, else behind it, else before it, each in
 // the first row where it covers no other. Where there are too many, some go
-// without; the bar above says them all.
+// without, in the last row; the bar above says them all.
 const labels = () => {
   const wide = strip.getBoundingClientRect().width, most = wide < 500 ? 3 : 5, until = [];
   for (const w of windows) {
@@ -99,10 +99,9 @@ const labels = () => {
     const room = w.text.getComputedTextLength() + 14, from = Math.max(x, 0), to = Math.min(end, wide);
     const inside = to - from >= room, before = !inside && to + room > wide && from > room;
     const start = before ? from - room : from, stop = inside || before ? to : to + room;
-    let row = until.findIndex(u => u <= start);
+    let row = until.slice(0, most).findIndex(u => u <= start);
     const bare = row < 0 && until.length >= most;
-    if (bare) row = Math.max(0, until.findIndex(u => u <= from));
-    else if (row < 0) row = until.length;
+    if (row < 0) row = Math.min(until.length, most);
     until[row] = Math.max(until[row] || 0, bare ? to : stop);
     w.text.classList.toggle("tight", bare);
     w.text.classList.toggle("left", before);

@@ -156,19 +156,16 @@ func (d *drawing) windows() {
 		default:
 			v.Left, left = true, x-wide
 		}
-		free := func(left float64) int {
-			return slices.IndexFunc(taken, func(until float64) bool { return until <= left })
-		}
-		row := free(left)
+		row := slices.IndexFunc(taken[:min(len(taken), maxStrip)], func(until float64) bool { return until <= left })
 		switch {
 		case row >= 0:
 		case len(taken) < maxStrip:
 			row = len(taken)
 			taken = append(taken, 0)
 		default:
-			// There are too many: this one goes without its label.
-			v.Bare, right = true, end
-			row = max(free(x), 0)
+			// There are too many: the rest goes without labels, in the last row.
+			v.Bare, right, row = true, end, maxStrip
+			taken = append(taken, make([]float64, maxStrip+1-len(taken))...)
 		}
 		taken[row] = max(taken[row], right)
 		v.Y, v.TextY = row*stripRow+3, row*stripRow+14
