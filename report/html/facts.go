@@ -42,7 +42,9 @@ func factsOf(r report.Result, rec *record.Recording) []factGroup {
 		{Name: "drain", Value: p.Scenario.Drain.String(), Note: "at most"},
 		{Name: "seed", Value: fmt.Sprint(info.Seed)},
 		{Name: "speed", Value: fmt.Sprintf("%g", max(info.Speed, 0)), Note: "scenario seconds in a second"},
-		{Name: "started", Value: info.Started.UTC().Format("2006-01-02 15:04:05 UTC")},
+	}
+	if !info.Started.IsZero() {
+		run = append(run, fact{Name: "started", Value: info.Started.UTC().Format("2006-01-02 15:04:05 UTC")})
 	}
 	if info.Speed <= 0 {
 		run[4].Value = "1"

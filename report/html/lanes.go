@@ -61,6 +61,7 @@ const (
 	syncHeight = 4
 	maxLanes   = 24 // of one topic
 	colours    = 8  // of leaders
+	maxLabel   = 11 // characters to the left of a lane
 )
 
 func (d *drawing) lanes() {
@@ -247,7 +248,7 @@ func (d *drawing) brokers() {
 			bars = append(bars, d.bar(class, state, b.Label+": "+state, state, s.From, s.To))
 			g.Data.Rows = append(g.Data.Rows, []string{b.Label, judge.Clock(s.From), judge.Clock(s.To), state})
 		}
-		g.add(b.Label, bars)
+		g.add(tail(b.Label, maxLabel), bars)
 	}
 	g.Summary = plural(len(d.from.Brokers), "broker") + ". All were alive whenever one looked."
 	if len(words) > 0 {
@@ -280,6 +281,16 @@ func (d *drawing) gone(label string, s judge.AliveSpan) string {
 	return "fenced"
 }
 
+// tail shortens a text for a label by its beginning: of a broker's label the
+// number counts.
+func tail(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return "…" + string(r[len(r)-n+1:])
+}
+
 // some joins a few of many.
 func some(words []string, n int) string {
 	if len(words) <= n {
@@ -302,7 +313,7 @@ func (d *drawing) alarms() {
 			words = append(words, fmt.Sprintf("%s was raised from %s to %s", a.Name, judge.Clock(s.From), judge.Clock(s.To)))
 			g.Data.Rows = append(g.Data.Rows, []string{a.Name, judge.Clock(s.From), judge.Clock(s.To)})
 		}
-		g.add(a.Name, bars)
+		g.add(clip(a.Name, maxLabel), bars)
 	}
 	g.Summary = plural(len(d.from.Alarms), "alarm") + ", none of them raised."
 	if len(words) > 0 {

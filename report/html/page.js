@@ -86,20 +86,26 @@ const ticks = () => {
   }
 };
 
-// The labels of faults: each in the first row where it covers no other.
+// The labels of faults: in their bar, else behind it, else before it, each in
+// the first row where it covers no other. Where there are too many, some go
+// without, in the last row; the bar above says them all.
 const labels = () => {
-  const wide = strip.getBoundingClientRect().width, until = [];
+  const wide = strip.getBoundingClientRect().width, most = wide < 500 ? 3 : 5, until = [];
   for (const w of windows) {
-    const x = share(w.a) * wide, right = Math.max(x, share(w.b) * wide), shown = right >= 0 && x <= wide;
+    const x = share(w.a) * wide, end = Math.max(x, share(w.b) * wide), shown = end >= 0 && x <= wide;
     w.g.style.visibility = shown ? "" : "hidden";
+    w.text.classList.toggle("tight", !shown);
     if (!shown) continue;
-    const room = w.text.getComputedTextLength() + 12, start = Math.max(x, 0);
-    const left = start + room > wide && start > room;
-    let row = until.findIndex(u => u <= (left ? start - room : x - 4));
-    if (row < 0) row = until.length;
-    until[row] = Math.max(left ? right : start + room, right) + 4;
-    w.text.classList.toggle("left", left);
-    w.text.setAttribute("x", start);
+    const room = w.text.getComputedTextLength() + 14, from = Math.max(x, 0), to = Math.min(end, wide);
+    const inside = to - from >= room, before = !inside && to + room > wide && from > room;
+    const start = before ? from - room : from, stop = inside || before ? to : to + room;
+    let row = until.slice(0, most).findIndex(u => u <= start);
+    const bare = row < 0 && until.length >= most;
+    if (row < 0) row = Math.min(until.length, most);
+    until[row] = Math.max(until[row] || 0, bare ? to : stop);
+    w.text.classList.toggle("tight", bare);
+    w.text.classList.toggle("left", before);
+    w.text.setAttribute("x", inside || before ? from : to);
     w.text.setAttribute("y", row * 18 + 14);
     if (w.flag.tagName === "circle") {
       w.flag.setAttribute("cx", x);

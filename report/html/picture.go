@@ -44,6 +44,7 @@ type windowView struct {
 	TextX  string
 	TextY  int
 	Left   bool // the label stands to the left
+	Bare   bool // there is no room for the label
 }
 
 // panel is one drawing of curves.
@@ -76,6 +77,7 @@ type dataTable struct {
 const (
 	curveHeight = 92
 	stripRow    = 18
+	maxStrip    = 5 // rows of labels
 	maxWindows  = 200
 	maxCurves   = 4 // producers, or groups, with panels of their own
 	maxRows     = 120
@@ -143,19 +145,29 @@ func (d *drawing) windows() {
 			v.Say += ", not proved"
 		}
 		// A character takes about 9 units of a picture of middle width.
-		x, wide := d.time.x(from), 9*float64(len([]rune(v.Label)))+16
-		left, right := x, max(x+wide, d.time.x(to))
+		// It stands in its bar, else behind it, else before it.
+		x, end, wide := d.time.x(from), d.time.x(to), 9*float64(len([]rune(v.Label)))+16
+		left, right := x, end
 		v.TextX = v.X
-		if x+wide > units && x > wide {
-			v.Left = true
-			left, right = x-wide, d.time.x(to)
+		switch {
+		case end-x >= wide:
+		case end+wide <= units:
+			v.TextX, right = d.time.percent(to), end+wide
+		default:
+			v.Left, left = true, x-wide
 		}
-		row := slices.IndexFunc(taken, func(until float64) bool { return until <= left })
-		if row < 0 {
+		row := slices.IndexFunc(taken[:min(len(taken), maxStrip)], func(until float64) bool { return until <= left })
+		switch {
+		case row >= 0:
+		case len(taken) < maxStrip:
 			row = len(taken)
 			taken = append(taken, 0)
+		default:
+			// There are too many: the rest goes without labels, in the last row.
+			v.Bare, right, row = true, end, maxStrip
+			taken = append(taken, make([]float64, maxStrip+1-len(taken))...)
 		}
-		taken[row] = right
+		taken[row] = max(taken[row], right)
 		v.Y, v.TextY = row*stripRow+3, row*stripRow+14
 		d.out.Windows = append(d.out.Windows, v)
 	}
