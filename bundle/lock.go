@@ -55,14 +55,6 @@ type Image struct {
 	ID       string `json:"id"`               // of its configuration on this platform
 }
 
-// pin is what identifies an image: its digest where it has one.
-func (i Image) pin() string {
-	if i.Digest != "" {
-		return i.Digest
-	}
-	return "id " + i.ID + " on " + i.Platform
-}
-
 // Client is a program in the place of a client of the scenario. It starts in the
 // folder of the files.
 type Client struct {
