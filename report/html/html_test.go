@@ -2,6 +2,9 @@ package html
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,6 +15,7 @@ import (
 
 	"starfall/report"
 	"starfall/runtime/judge"
+	"starfall/runtime/record"
 )
 
 func twoMinutes() shape { return shape{seconds: 120, partitions: 6, every: 30 * time.Second} }
@@ -242,6 +246,67 @@ func TestCutShort(t *testing.T) {
 	tr = parse(t, render(t, twoMinutes().page(t)))
 	if s := text(tr.tags("footer")[0]); !strings.Contains(s, "Nothing was cut short") {
 		t.Errorf("footer of a whole run: got %q", s)
+	}
+}
+
+// A claim about the run as a whole leads to the whole run.
+func TestClaimWithoutAPlace(t *testing.T) {
+	p := twoMinutes().page(t)
+	p.Result.Verdict.Claims[2].Where, p.Result.Verdict.Claims[2].Witnesses = nil, nil
+	claim := parse(t, render(t, p)).all(func(n *html.Node) bool { return attr(n, "id") == "claim-3" })[0]
+	links := tree{claim}.class("moment")
+	if len(links) != 1 || text(links[0]) != "Show the whole run in the picture" || attr(links[0], "data-from") != "0" || attr(links[0], "data-to") != "121" {
+		t.Errorf("got %d links, want one to the whole run", len(links))
+	}
+}
+
+// A recording that was cut off anywhere has a page, which says so.
+func TestCutAnywhere(t *testing.T) {
+	x := shape{seconds: 30, partitions: 3, every: 10 * time.Second}
+	dir := t.TempDir()
+	w, err := record.Create(dir, x.plan(), x.info())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.cut = true // Close writes the end itself
+	x.write(t, w)
+	if err := w.Close(32 * sec); err != nil {
+		t.Fatal(err)
+	}
+	whole := map[string][]byte{}
+	for _, name := range []string{"journal.jsonl", "evidence/records.sfe"} {
+		if whole[name], err = os.ReadFile(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := func() string {
+		rec, err := record.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := judge.Judge(rec.Plan, rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return render(t, Page{Result: report.Result{Scenario: "made-up", Verdict: v}, Recording: rec})
+	}
+	if strings.Contains(made(), "Cut short: the recording ends early") {
+		t.Error("the whole recording: the page says that it was cut short")
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for name, b := range whole {
+		for range 20 {
+			n := 25 + random.IntN(len(b)-26) // behind the header of the journal
+			if err := os.WriteFile(filepath.Join(dir, name), b[:n], 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if page := made(); !strings.Contains(page, "Cut short: ") {
+				t.Errorf("%s cut off at byte %d of %d: the page does not say so", name, n, len(b))
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

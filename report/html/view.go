@@ -190,6 +190,10 @@ func claimOf(c report.ClaimRow, i int, pic *judge.Picture, lines places) claimVi
 	if at, event, lasting, ok := placeOf(x); ok {
 		v.Moment = momentOf(pic, at, event, lasting)
 	}
+	if v.Moment == nil && x.Outcome == judge.Broken && pic != nil && pic.End > 0 {
+		// It is about the run as a whole, and was judged when that was over.
+		v.Moment = &moment{At: secs(pic.End), From: "0", To: secs(pic.End), Text: "the whole run"}
+	}
 	return v
 }
 

@@ -81,9 +81,19 @@ func (x shape) plan() *plan.Plan {
 // three seconds, and one record in a thousand never gets to the group.
 func (x shape) recording(tb testing.TB) *record.Recording {
 	tb.Helper()
+	w := record.NewMemory(x.plan(), x.info())
+	x.write(tb, w)
+	return w.Recording()
+}
+
+func (x shape) info() record.Info {
+	return record.Info{ID: 7, Engine: "embedded", Kafka: "3.9", Seed: 1, Tool: x.text("devel"), Speed: 1,
+		Host: record.Host{OS: "linux", CPU: x.text("a processor"), CPUs: 2}, Configs: map[string]string{"kafka-1/log.dir": x.text("/data")}}
+}
+
+func (x shape) write(tb testing.TB, w *record.Writer) {
+	tb.Helper()
 	p := x.plan()
-	w := record.NewMemory(p, record.Info{ID: 7, Engine: "embedded", Kafka: "3.9", Seed: 1, Tool: x.text("devel"), Speed: 1,
-		Host: record.Host{OS: "linux", CPU: x.text("a processor"), CPUs: 2}, Configs: map[string]string{"kafka-1/log.dir": x.text("/data")}})
 	noise := rand.New(rand.NewPCG(1, 2))
 	end := time.Duration(x.seconds) * sec
 	w.Event(record.Event{At: -sec, Kind: record.KindPhase, Phase: record.PhasePrepare})
@@ -185,7 +195,6 @@ func (x shape) recording(tb testing.TB) *record.Recording {
 	if !x.cut {
 		w.Event(record.Event{At: end + 2*sec, Kind: record.KindClosed})
 	}
-	return w.Recording()
 }
 
 // page makes the page of a run, with its verdict.
