@@ -1,7 +1,9 @@
 package judge
 
 import (
+	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -66,6 +68,44 @@ func longRun(w *record.Writer, n int, batch time.Duration) {
 	w.Event(record.Event{At: end, Kind: record.KindPhase, Phase: record.PhaseHeal})
 }
 
+// unevenRun is longRun with batches as real clients make them: of 1 to most
+// records, acknowledged 2 to 12 ms after the last was due and delivered up to
+// 5 ms later, each at a moment of its own. What is even compresses to nothing.
+func unevenRun(w *record.Writer, n, most int) {
+	const parts, window = 6, 40 // records of a partition that fall due together
+	random := rand.New(rand.NewPCG(1, 2))
+	w.Event(record.Event{Kind: record.KindPhase, Phase: record.PhaseRun})
+	p, c := w.Producer("shop", 1), w.Consumer("billing", 1)
+	c.Assigned(1, []record.TopicPartition{{Topic: "orders"}}, -sec)
+	p.Due(0, 0, 100_000, parts)
+	n = n / (parts * window) * parts * window
+	for at := 0; at < n; at += parts * window {
+		due := time.Duration(at) * 10 * time.Microsecond
+		p.Accepted(uint64(at), parts*window, due)
+		for k := range parts {
+			for i := 0; i < window; {
+				size := min(1+random.IntN(most), window-i)
+				first, offset := uint64(at+k+i*parts), int64(at/parts+i)
+				ack := due + time.Duration((i+size)*parts)*10*time.Microsecond + 2*ms + time.Duration(random.IntN(10_000))*time.Microsecond
+				p.AckedRun(first, parts, size, int32(k), offset, ack)
+				c.DeliveredRun("orders", int32(k), offset, record.Identity{Run: 7, Member: 1, Seq: first}, parts, size, ack+time.Duration(random.IntN(5_000))*time.Microsecond)
+				i += size
+			}
+		}
+		if at/(parts*window)%400 == 399 {
+			w.Flush()
+		}
+	}
+	end := time.Duration(n) * 10 * time.Microsecond
+	p.End(uint64(n), end)
+	for k := range parts {
+		a := w.Audit("orders", int32(k), 0, int64(n/parts))
+		a.Run(0, record.Identity{Run: 7, Member: 1, Seq: uint64(k)}, parts, n/parts)
+		a.Close(nil)
+	}
+	w.Event(record.Event{At: end, Kind: record.KindPhase, Phase: record.PhaseHeal})
+}
+
 func mustPass(tb testing.TB, p *plan.Plan, rec *record.Recording) {
 	tb.Helper()
 	v, err := Judge(p, rec)
@@ -116,6 +156,35 @@ func BenchmarkJudge(b *testing.B) {
 				b.Fatal(err)
 			}
 			longRun(w, records, batch)
+			if err := w.Close(1000 * sec); err != nil {
+				b.Fatal(err)
+			}
+			defer func() { b.ReportMetric(megabytes(b, dir), "disk-MB") }()
+			measured(b, records, func() {
+				rec, err := record.Open(dir)
+				if err != nil {
+					b.Fatal(err)
+				}
+				mustPass(b, p, rec)
+			})
+		})
+	}
+}
+
+// BenchmarkAgain judges a run folder of 10 million records with one group anew,
+// as starfall judge does, and reports what the folder takes on disk. Batches are
+// of as many records as load of some 10,000/s (20) and of 1,000/s (2) makes.
+func BenchmarkAgain(b *testing.B) {
+	const records = 10_000_000
+	for _, most := range []int{39, 3} {
+		b.Run(fmt.Sprintf("batches-of-%d", (most+1)/2), func(b *testing.B) {
+			p := longPlan(records)
+			dir := b.TempDir()
+			w, err := record.Create(dir, p, record.Info{ID: 7})
+			if err != nil {
+				b.Fatal(err)
+			}
+			unevenRun(w, records, most)
 			if err := w.Close(1000 * sec); err != nil {
 				b.Fatal(err)
 			}
