@@ -128,7 +128,7 @@ func (e *UnreachableError) Unwrap() error { return e.Err }
 // Denied tells whether it is credentials that are missing.
 func (e *UnreachableError) Denied() bool {
 	var answer *errcode.ErrorResponse
-	return errors.As(e.Err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden)
+	return errors.Is(e.Err, auth.ErrBasicCredentialNotFound) || errors.As(e.Err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden)
 }
 
 func (p Place) repository(a Access) (*remote.Repository, error) {
@@ -218,6 +218,10 @@ func (p Place) trouble(err error) error {
 	var refused *Refused
 	if err == nil || errors.As(err, &refused) {
 		return err
+	}
+	var inCopy *oras.CopyError
+	if errors.As(err, &inCopy) {
+		err = inCopy.Err
 	}
 	if errors.Is(err, errdef.ErrNotFound) {
 		return refuse(p.String(), "the registry has no such bundle", "")

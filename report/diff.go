@@ -55,9 +55,11 @@ func Diff(w io.Writer, c compare.Comparison) error {
 	head := " SAME VERDICTS"
 	switch {
 	case c.Flipped > 0:
-		head = " OTHER VERDICTS  " + count(c.Flipped, "verdict") + " flipped"
+		head = " " + strings.ToUpper(count(c.Flipped, "verdict")) + " FLIPPED"
 	case len(c.Cells) == 0:
 		head = " NOTHING IN COMMON"
+	case slices.ContainsFunc(c.Cells, func(x compare.Cell) bool { return tally(x.Verdict.A) != tally(x.Verdict.B) }):
+		head = " NO VERDICT FLIPPED"
 	}
 	fmt.Fprintln(&b, head)
 	paragraphs(&b, 3, conclusion(c))
@@ -70,6 +72,8 @@ func conclusion(c compare.Comparison) string {
 	switch {
 	case len(c.Cells) == 0:
 		return "no combination of parameters was run on both sides"
+	case !slices.ContainsFunc(c.Cells, func(x compare.Cell) bool { return x.A > 0 && x.B > 0 }):
+		return "nothing is compared: on one side no experiment took place"
 	case !c.Comparable:
 		return "numbers are side by side and not tested: the runs are not comparable"
 	case c.Tests == 0:
@@ -148,6 +152,16 @@ func tally[K ~string](n map[K]int) string {
 	return strings.Join(parts, ", ")
 }
 
+// oneWay tells whether all runs of both sides ended in the same way.
+func oneWay[K comparable](a, b map[K]int) bool {
+	for k := range a {
+		if _, both := b[k]; both {
+			return len(a) == 1 && len(b) == 1
+		}
+	}
+	return false
+}
+
 func verdicts(b *bytes.Buffer, x compare.Cell) error {
 	rows := [][]string{}
 	alike := 0
@@ -156,17 +170,17 @@ func verdicts(b *bytes.Buffer, x compare.Cell) error {
 		if other {
 			mark = markOther
 		}
-		if a != bb || what == "the run" {
-			rows = append(rows, []string{mark, what, a, bb})
-			if t != nil {
-				rows = append(rows, []string{"", "Fisher's exact test: " + pText(t)})
-			}
-			return
+		rows = append(rows, []string{mark, what, a, bb})
+		if t != nil {
+			rows = append(rows, []string{"", "Fisher's exact test: " + pText(t)})
 		}
-		alike++
 	}
 	add(x.Verdict.Flipped, "the run", tally(x.Verdict.A), tally(x.Verdict.B), nil)
 	for _, c := range x.Claims {
+		if oneWay(c.A, c.B) {
+			alike++
+			continue
+		}
 		text := c.Text
 		if c.Kind != plan.Expect {
 			text = string(c.Kind) + " " + text
@@ -189,7 +203,7 @@ func verdicts(b *bytes.Buffer, x compare.Cell) error {
 func numbers(b *bytes.Buffer, x compare.Cell) error {
 	rows := [][]string{}
 	sameN := 0
-	few := false
+	levels := map[int]float64{} // of intervals, by how many values they are of
 	for _, n := range x.Numbers {
 		if n.Same {
 			sameN++
@@ -206,20 +220,26 @@ func numbers(b *bytes.Buffer, x compare.Cell) error {
 				mark = markOther
 			}
 		}
-		few = few || n.A.Level == 0 || n.B.Level == 0
+		for _, s := range []compare.Sample{n.A, n.B} {
+			levels[s.N] = s.Level
+		}
 		rows = append(rows, []string{mark, text, sample(n.A, n.Unit), sample(n.B, n.Unit), p})
 	}
 	if len(rows) == 0 && sameN == 0 {
 		return nil
 	}
-	head := "median (its interval of 95 % confidence)"
-	if few {
-		head = "median (range; from 6 runs on, its interval of 95 % confidence)"
-	}
-	fmt.Fprintf(b, "\n NUMBERS  %s\n", head)
+	fmt.Fprintf(b, "\n NUMBERS\n")
 	if len(rows) > 0 {
 		if err := grid(b, 3, []column{{}, {wrap: true}, {head: "A", right: true, wrap: true}, {head: "B", right: true, wrap: true}, {head: "p", right: true}}, rows); err != nil {
 			return err
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(levels)) {
+		switch level := levels[n]; {
+		case n > 1 && level == 0:
+			fmt.Fprintf(b, "      of %d runs: median (least–most)\n", n)
+		case level > 0:
+			fmt.Fprintf(b, "      of %d runs: median (where the true one is with %.0f %% confidence)\n", n, level*100)
 		}
 	}
 	if sameN > 0 {
@@ -232,8 +252,7 @@ func numbers(b *bytes.Buffer, x compare.Cell) error {
 	return nil
 }
 
-// sample writes a side's number: the median, and its interval or range. Below
-// six values the widest interval there is has less than 95 %, and says so.
+// sample writes a side's number: the median, and its interval or range.
 func sample(s compare.Sample, u plan.Unit) string {
 	one := func(v *float64) string {
 		if v == nil {
@@ -245,11 +264,7 @@ func sample(s compare.Sample, u plan.Unit) string {
 	if s.N == 1 || low == high {
 		return median
 	}
-	out := fmt.Sprintf("%s (%s–%s)", median, low, high)
-	if s.Level > 0 && s.Level < 0.95 {
-		out += fmt.Sprintf(" %.0f %%", s.Level*100)
-	}
-	return out
+	return fmt.Sprintf("%s (%s–%s)", median, low, high)
 }
 
 func pText(t *compare.Test) string {

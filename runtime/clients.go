@@ -90,6 +90,14 @@ type Producer interface {
 	SetRate(share float64)
 }
 
+// Mute is the power of a Load whose clients may not say what they get, since
+// somebody else wrote them.
+type Mute interface {
+	// Silent tells whether no member of a consumer, in all its lives, has said
+	// that it got a record.
+	Silent(client string) bool
+}
+
 // Redirecter is the power of a Member to go on at another cluster: fail_over
 // and fail_back.
 type Redirecter interface {

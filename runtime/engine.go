@@ -208,7 +208,8 @@ type Toolbox interface {
 }
 
 // ToolResult is what a tool printed, both streams in the order in which they
-// came, and its exit code.
+// came, and its exit code. Beside an error it is what the tool had printed when
+// it was ended, without a code.
 type ToolResult struct {
 	Output []byte
 	Cut    bool // Output was longer than what is kept

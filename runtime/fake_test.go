@@ -38,6 +38,9 @@ type fake struct {
 	redirect  error                    // when set, what Redirect answers
 	// redirectDelay is until a member is ready elsewhere.
 	redirectDelay time.Duration
+	mute          bool // nobody hears what consumers get
+	committed     map[string]map[int32]int64
+	groupErr      error
 	power         func(*fakeWorld) World // when set, the world with other powers
 	mirrored      time.Duration          // how long a mirror takes to copy a record; 0: 100 ms
 	grantErr      error
@@ -250,7 +253,11 @@ func (f *fake) clients(w World, e Env, p *plan.Plan, _ *record.Writer) (Clients,
 	f.mu.Lock()
 	f.clock = e.Clock
 	f.mu.Unlock()
-	return Clients{Load: fakeLoad{f}, Admin: fakeAdmin{f}, Audit: fakeAudit{f}, Close: func() error {
+	load := Load(fakeLoad{f})
+	if f.mute {
+		load = muteLoad{fakeLoad{f}}
+	}
+	return Clients{Load: load, Admin: fakeAdmin{f}, Audit: fakeAudit{f}, Close: func() error {
 		f.call("clients closed")
 		return nil
 	}}, nil
@@ -552,8 +559,17 @@ func (a fakeAudit) Group(_ context.Context, cluster, group string) (Group, error
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked = append(a.asked, cluster+" "+group)
-	return Group{State: "Stable", Members: 1, Generation: 1}, nil
+	g := Group{State: "Stable", Members: 1, Generation: 1}
+	if a.running["billing-1"] == nil {
+		g.Committed = a.committed // it commits when it leaves
+	}
+	return g, a.groupErr
 }
+
+// muteLoad has clients that say nothing.
+type muteLoad struct{ fakeLoad }
+
+func (muteLoad) Silent(client string) bool { return client == "billing" }
 
 var (
 	_ Engine    = (*fake)(nil)

@@ -62,8 +62,10 @@ type Options struct {
 	Tool, Kafka string
 	// Images are the images' digests by their names, for run.json.
 	Images map[string]string
-	// Progress, when set, is called for each event as it happens and four
-	// times a second, never concurrently. It must not block.
+	// Progress, when set, is called for each event as it happens, four times a
+	// second of real time from t = 0 on, and once at the end of the run with all
+	// that was recorded; never concurrently. It must not block. Without it the
+	// run counts no latencies and pays nothing for who might watch.
 	Progress func(Progress)
 	// Interrupt, when set: the first receive heals and winds the run down,
 	// the second goes straight to taking down. Closing it counts as both.

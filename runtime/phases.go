@@ -48,6 +48,7 @@ func (r *run) phases() error {
 	ends := r.noteEnds()
 	r.drain(ends)
 	r.stopMembers(false)
+	r.noteSilent()
 	r.stopMirrors()
 	if err := r.broken(); err != nil {
 		return err

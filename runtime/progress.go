@@ -46,11 +46,12 @@ func (r *run) progress(at time.Duration) Progress {
 	return p
 }
 
-// watchProgress follows the recording and feeds a live screen until ctx ends.
+// watchProgress follows the recording and feeds a live screen until ctx ends,
+// and once more then: the last update has all that was recorded.
 func (r *run) watchProgress(ctx context.Context) {
 	ends := make(map[position]int64)
 	for sleep(ctx, progressEvery) {
-		sent, acked, delivered := r.watch.rates()
+		p := r.update(ends)
 		if err := r.watch.failure(); err != nil {
 			r.fail(err)
 			return
@@ -59,24 +60,54 @@ func (r *run) watchProgress(ctx context.Context) {
 			// So that it reads along, though every when has fired.
 			r.claims.Holds(liveExprs(r.p)[0], r.clock.Now())
 		}
-		if r.o.Progress == nil {
-			continue
+		if r.o.Progress != nil {
+			r.tell(p)
 		}
+	}
+	if r.o.Progress == nil {
+		return
+	}
+	if p := r.update(ends); r.watch.failure() == nil {
+		r.tell(p)
+	}
+}
+
+// update reads what was recorded since the last one, and says how the run
+// stands when somebody watches. Ends are the last known of each partition.
+func (r *run) update(ends map[position]int64) Progress {
+	sent, acked, delivered := r.watch.rates()
+	if r.o.Progress == nil {
+		return Progress{}
+	}
+	p := r.progress(r.clock.Now())
+	p.Sent, p.Acked, p.Delivered = sent, acked, delivered
+	parts := r.sampler.partitions()
+	p.Producers = r.watch.progress(r.p)
+	p.Consumers = r.consumers(p.At, parts, ends)
+	p.Alarms = r.alarmStates()
+	r.surroundings(&p, parts)
+	return p
+}
+
+// surroundings says how the clusters are and what is broken.
+func (r *run) surroundings(p *Progress, parts map[string][]record.PartitionState) {
+	p.Nodes = r.sampler.nodes()
+	p.Partitions = r.partitions(parts)
+	p.Faults = r.effects.faults()
+}
+
+// watchClusters feeds a live screen in Up until ctx ends, where nothing is
+// recorded: with what clusters show, and what is broken.
+func (r *run) watchClusters(ctx context.Context) {
+	for sleep(ctx, progressEvery) {
 		p := r.progress(r.clock.Now())
-		p.Sent, p.Acked, p.Delivered = sent, acked, delivered
-		p.Nodes = r.sampler.nodes()
-		p.Producers = r.watch.progress(r.p)
-		parts := r.sampler.partitions()
-		p.Consumers = r.consumers(p.At, parts, ends)
-		p.Partitions = r.partitions(parts)
-		p.Alarms = r.alarmStates()
-		p.Faults = r.effects.faults()
+		r.surroundings(&p, r.sampler.partitions())
 		r.tell(p)
 	}
 }
 
 // consumers gives how far each consumer is. Those that only observe what a
-// mirror copies are nobody's. Ends are the last known of each partition.
+// mirror copies are nobody's.
 func (r *run) consumers(now time.Duration, parts map[string][]record.PartitionState, ends map[position]int64) []ConsumerProgress {
 	var out []ConsumerProgress
 	for i, c := range r.p.Consumers {

@@ -115,9 +115,10 @@ func TestProgressOfAHistory(t *testing.T) {
 			t.Error("at 19.5 s: got the alarm still raised, want it cleared")
 		}
 
+		// The last update has everything.
 		last := all[len(all)-1]
-		if x := last.Producers[0]; len(last.Producers) != 1 || x.Name != "shop" || x.Acked < 320 || x.Accepted != x.Acked || x.Failed != 0 {
-			t.Errorf("got producer %+v at the end, want some 340 records, all acknowledged", x)
+		if x := last.Producers[0]; last.Phase != PhaseTakeDown || x.Name != "shop" || x.Acked != uint64(f.logs["orders"]) || x.Accepted != x.Acked || x.Failed != 0 {
+			t.Errorf("got producer %+v in the last update, in %s, want all %d records acknowledged, in take_down", x, last.Phase, f.logs["orders"])
 		}
 		neverFall(t, all)
 	})
@@ -171,6 +172,50 @@ func TestProgressLeavesObserversOut(t *testing.T) {
 			t.Errorf("got %+v where the group went, want it known and hardly behind", got)
 		}
 	})
+}
+
+// TestUpdatesOfUp: of clusters that are held, nodes, partitions and faults are
+// told where somebody asks for it, and no lines but those of the timeline.
+func TestUpdatesOfUp(t *testing.T) {
+	for _, wanted := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			o := f.options(t)
+			o.Folder, o.Interrupt = "", interrupts(30*time.Second)
+			var all []Progress
+			var lines []string
+			o.Progress = func(p Progress) {
+				if p.Line != "" {
+					lines = append(lines, p.Line)
+				} else {
+					all = append(all, p)
+				}
+			}
+			p := small(plan.Event{Trigger: at(4), Actions: []plan.Action{{Verb: plan.Kill, Targets: []plan.Ref{broker(2)}, UndoAfter: after(4)}}})
+			if err := Up(t.Context(), p, o, Hold{Timeline: true, Updates: wanted}); err != nil {
+				t.Fatal(err)
+			}
+			if slices.Contains(lines, "all partitions fully replicated") {
+				t.Errorf("got lines %q, want none of what was only looked at", lines)
+			}
+			if !wanted {
+				if len(all) != 0 {
+					t.Errorf("got %d updates, want none", len(all))
+				}
+				return
+			}
+			x := from(t, all, 6*time.Second)
+			if want := []FaultProgress{{"kill() → kafka-2", 4 * time.Second}}; !slices.Equal(x.Faults, want) || len(x.Partitions) != 3 || x.Partitions[1].ISR != 2 {
+				t.Errorf("at 6 s: got faults %v and partitions %+v, want %v and 2 in sync", x.Faults, x.Partitions, want)
+			}
+			if want := (NodeProgress{"kafka-2", processStopped}); !slices.Contains(x.Nodes, want) {
+				t.Errorf("at 6 s: got nodes %v, want %v", x.Nodes, want)
+			}
+			if x := from(t, all, 10*time.Second); len(x.Faults) != 0 || len(x.Producers)+len(x.Consumers) != 0 {
+				t.Errorf("at 10 s: got %+v, want no faults, and no clients", x)
+			}
+		})
+	}
 }
 
 // TestLag is the measure lag, from what samples and deliveries say.

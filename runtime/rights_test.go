@@ -174,7 +174,7 @@ func (w toolWorld) Tool(ctx context.Context, cluster, name string, args []string
 	w.call("tool %s on %s %v", name, cluster, args)
 	if w.hangs {
 		<-ctx.Done()
-		return ToolResult{}, context.Cause(ctx)
+		return w.result, context.Cause(ctx)
 	}
 	return w.result, w.err
 }
@@ -195,6 +195,8 @@ func TestTool(t *testing.T) {
 		{"cut", toolWorld{result: ToolResult{Output: []byte("abc"), Cut: true}}, record.KindEffect, "exit code 0", "abc", "$ kafka-topics --describe\nabc\nthe rest is left out: it is more than is kept\n\nexit code 0\n"},
 		{"it did not run", toolWorld{err: errors.New("no container")}, record.KindUnproved, "no container", "", ""},
 		{"it does not end", toolWorld{hangs: true}, record.KindUnproved, "the run is over and it has not ended by itself", "", ""},
+		{"it is ended", toolWorld{hangs: true, result: ToolResult{Output: []byte("one\ntwo\n")}}, record.KindUnproved, "the run is over and it has not ended by itself", "one\ntwo\n",
+			"$ kafka-topics --describe\none\ntwo\n\nno exit code: the run is over and it has not ended by itself\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -221,6 +223,9 @@ func TestTool(t *testing.T) {
 				}
 				if tt.file == "" {
 					return
+				}
+				if tool.Error != effect.Error {
+					t.Errorf("got error %q, want that of the effect, %q", tool.Error, effect.Error)
 				}
 				if tool.File != "logs/tools/01-kafka-topics.txt" || tool.Cluster != "kafka" || tool.Name != "a" {
 					t.Errorf("got %+v, want the first file of event a on kafka", tool)

@@ -523,6 +523,42 @@ func TestDrainLimit(t *testing.T) {
 	})
 }
 
+// TestSilent checks what is noted of a group whose members say nothing: what it
+// has committed once they have left.
+func TestSilent(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		mute bool
+		err  error
+		want []string
+	}{
+		{"others", false, nil, nil},
+		{"silent", true, nil, []string{"map[orders:[-1 -1 7]]"}},
+		{"not known", true, errors.New("no coordinator"), []string{"map[] no coordinator"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				f.mute, f.groupErr = tt.mute, tt.err
+				f.committed = map[string]map[int32]int64{"orders": {2: 7}, "others": {0: 1}}
+				out := play(t, f, small())
+				if out.err != nil {
+					t.Fatal(out.err)
+				}
+				var got []string
+				for _, e := range out.rec.Events {
+					if e.Kind == record.KindCommitted && e.Name == "billing" {
+						got = append(got, strings.TrimSpace(fmt.Sprintf("%v %s", e.Committed, e.Error)))
+					}
+				}
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("committed: got %q, want %q", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestLinesAndLiveProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines []string

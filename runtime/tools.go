@@ -29,6 +29,7 @@ const (
 )
 
 // tool runs one of Kafka's own tools. Its exit code is a result, whatever it is.
+// Of one that was ended there is none; what it printed until then is kept.
 func (r *run) tool(ctx context.Context, e *effect) (Proof, error) {
 	box, ok := r.world.(Toolbox)
 	if !ok {
@@ -38,24 +39,33 @@ func (r *run) tool(ctx context.Context, e *effect) (Proof, error) {
 		return Proof{}, errors.New("it names no cluster")
 	}
 	cluster := e.act.Targets[0].Name
-	res, err := box.Tool(ctx, cluster, e.act.Tool, e.act.Args)
-	if err != nil {
-		return Proof{}, err
+	res, ended := box.Tool(ctx, cluster, e.act.Tool, e.act.Args)
+	if ended != nil && len(res.Output) == 0 {
+		return Proof{}, ended
 	}
 	at := time.Now()
 	entry := e.entry(record.KindTool)
-	entry.Cluster, entry.Exit = cluster, res.Code
+	entry.Cluster = cluster
+	how := fmt.Sprintf("exit code %d", res.Code)
+	if ended != nil {
+		entry.Error = ended.Error()
+		how = "no exit code: " + entry.Error
+	} else {
+		entry.Exit = res.Code
+	}
 	entry.Output = beginning(res.Output, maxToolOutput)
-	entry.File, err = r.keepOutput(e.act, res)
+	var err error
+	entry.File, err = r.keepOutput(e.act, res, how)
 	r.journal.add(at, entry)
-	if err != nil {
+	if err = errors.Join(ended, err); err != nil {
 		return Proof{}, err
 	}
-	return Proof{OK: true, At: at, Text: fmt.Sprintf("exit code %d", res.Code)}, nil
+	return Proof{OK: true, At: at, Text: how}, nil
 }
 
-// keepOutput writes a tool's output into the run folder, and tells the file.
-func (r *run) keepOutput(a plan.Action, res ToolResult) (string, error) {
+// keepOutput writes a tool's output, and how the tool ended, into the run folder,
+// and tells the file.
+func (r *run) keepOutput(a plan.Action, res ToolResult, how string) (string, error) {
 	if r.rec == nil {
 		return "", nil
 	}
@@ -76,7 +86,7 @@ func (r *run) keepOutput(a plan.Action, res ToolResult) (string, error) {
 	if cut {
 		text += "\nthe rest is left out: it is more than is kept\n"
 	}
-	text += fmt.Sprintf("\nexit code %d\n", res.Code)
+	text += "\n" + how + "\n"
 	return name, os.WriteFile(file, []byte(text), 0o666)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"starfall/interp/plan"
+	"starfall/runtime/record"
 )
 
 // Hold says what Up does once the clusters are there.
@@ -19,6 +20,9 @@ type Hold struct {
 	// plan's clients do not run: events that need them say so. At run_for
 	// everything is healed and the clusters stay.
 	Timeline bool
+	// Updates calls Options.Progress four times a second, too, with nodes,
+	// partitions and faults. It takes a look at each cluster five times a second.
+	Updates bool
 }
 
 // Address is how a cluster is reached by a program that stands in a site.
@@ -65,6 +69,13 @@ func (r *run) hold(h Hold) error {
 	}
 	r.clock.set(time.Now())
 	r.journal.flow()
+	if h.Updates && r.o.Progress != nil {
+		r.sampler.tell = func(record.Event) {} // what it may find is no news here
+		for _, c := range r.p.Clusters {
+			r.background.Go(func() { defer r.recoverAs("sampler"); r.sampler.cluster(r.hard, c.Name) })
+		}
+		r.background.Go(func() { defer r.recoverAs("progress"); r.watchClusters(r.hard) })
+	}
 	if h.Timeline {
 		r.enter(PhaseRun)
 		r.startTimeline()

@@ -5,6 +5,7 @@ package main
 
 import (
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"starfall/interp"
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/docker"
@@ -59,8 +61,9 @@ func (f *clientFlags) parse(cmd *cobra.Command, t *target) error {
 
 func (f *clientFlags) any() bool { return len(f.commands) > 0 }
 
-// fits refuses what cannot be replaced, before anything starts.
-func (f *clientFlags) fits(p *plan.Plan, engine string) error {
+// fits refuses what cannot be replaced, before anything starts. The plan is of
+// the scenario at path.
+func (f *clientFlags) fits(path string, p *plan.Plan, engine string) error {
 	var names []string
 	for _, x := range p.Producers {
 		names = append(names, x.Name)
@@ -78,17 +81,32 @@ func (f *clientFlags) fits(p *plan.Plan, engine string) error {
 		if x := p.Producer(name); x != nil && x.MaxRate {
 			return usage("--client: %s has rate \"max\", which only built-in clients can keep up: give it a number", name)
 		}
-		if engine != docker.Name {
-			continue
-		}
-		for _, e := range p.Events {
-			for _, a := range e.Actions {
-				if namesAsPlace(a, name) {
-					return usage("--client: %s: %s names %s as a place, and on the docker engine a program on this host is known by its site alone", a.Pos, a.Verb, name).
-						hint("name the site that it stands in instead, or use --engine embedded")
+	}
+	if engine != docker.Name {
+		return nil
+	}
+	open := opener(path, p)
+	var refused []interp.Problem
+	for _, e := range p.Events {
+		for _, a := range e.Actions {
+			for _, name := range f.names() {
+				if !namesAsPlace(a, name) {
+					continue
 				}
+				x := interp.Problem{
+					Pos: open(a.Pos), Severity: interp.Error,
+					Message:    fmt.Sprintf("%s: for %s: on the docker engine a program in the place of a client is known by its site alone", a.Verb, name),
+					Suggestion: "--engine embedded can",
+				}
+				if a.Verb != plan.Reroute { // which takes clients only
+					x.Suggestion = fmt.Sprintf("give %s a site of its own and name that site here, or\n%s", name, x.Suggestion)
+				}
+				refused = append(refused, x)
 			}
 		}
+	}
+	if len(refused) > 0 {
+		return &interp.Errors{Problems: refused}
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ func allowed() map[string][]string {
 		"internal/spell":         {},
 		"internal/turn":          {"github.com/rogpeppe/go-internal/..."}, // for tests only
 		"internal/cputime":       {},                                      // for benchmarks only
+		"internal/ociregistry":   {"github.com/opencontainers/..."},       // for tests only
 		"internal/kept":          {"runtime/judge"},
 		"internal/kafkaconf":     {"internal/spell"},
 		"internal/kafkatools":    {"internal/spell"},
@@ -48,11 +49,11 @@ func allowed() map[string][]string {
 		"runtime/embedded/wire":  {"runtime/embedded/core", kmsg},
 		"runtime/embedded":       {"runtime", "interp/plan", "internal/kafkaconf", "internal/kafkatools", "runtime/embedded/core", "runtime/embedded/group", "runtime/embedded/wire", kmsg},
 		"fidelity":               {"runtime/judge", "internal/kept"},
-		"report/screen":          {"runtime", "runtime/judge", "github.com/clipperhouse/displaywidth"},
-		"report/metrics":         {"runtime", "github.com/prometheus/client_golang/..."},
 		"report":                 {"interp/plan", "runtime/record", "runtime/judge", "report/compare", "github.com/olekukonko/tablewriter/..."},
 		"report/compare":         {"interp/plan", "runtime/record", "runtime/judge"},
 		"report/html":            {"report", "interp/plan", "runtime/record", "runtime/judge", "golang.org/x/net/html/..."}, // x/net for tests only
+		"report/metrics":         {"runtime", "github.com/prometheus/client_golang/..."},
+		"report/screen":          {"runtime", "runtime/judge", "github.com/clipperhouse/displaywidth"},
 		"scenarios":              {},
 		"scenarios/measure":      {"runtime/judge", "internal/kept", "scenarios", "interp"}, // interp for tests only
 		"bundle":                 {"interp/plan", "runtime/record", "runtime/judge", "github.com/opencontainers/...", "oras.land/oras-go/v2/..."},

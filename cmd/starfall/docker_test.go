@@ -140,3 +140,38 @@ func TestDockerKilled(t *testing.T) {
 		})
 	}
 }
+
+// TestDockerClients runs the client in Go of examples/clients in the place of a
+// producer and a consumer, on real Kafka with users: it reaches the brokers by
+// addresses of this host and logs in there, and it reads what a built-in
+// producer writes inside.
+func TestDockerClients(t *testing.T) {
+	needDocker(t)
+	shop := filepath.Join(t.TempDir(), "shop")
+	if out, err := exec.Command("go", "build", "-o", shop, repoRoot(t)+"/examples/clients/go").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	p, _ := dockerRun(t, `"""On Docker"""
+scenario(run_for = "5s", warmup = "1s", drain = "30s")
+kafka = cluster(brokers = 1, controllers = 1, auth = "plain")
+orders = topic(kafka, partitions = 2)
+alice = user(kafka, password = "secret of alice", produces = [orders])
+bob = user(kafka, password = "secret of bob", consumes = [orders])
+shop = producer(orders, rate = 50, user = alice)
+kiosk = producer(orders, rate = 50, user = alice)
+billing = consumer(orders, group = "billing", user = bob)
+expect(orders.lost.none())
+expect(billing.missing.none())
+expect(billing.phantoms.none())
+expect(billing.duplicates.none())
+expect(shop.rate.at_least(25))
+`, "--client", "shop="+shop+" produce", "--client", "billing="+shop+" consume")
+	<-p.done
+	p.cmd.Wait()
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 && !(code == 3 && strings.Contains(p.stdout.String(), tooBusy)) {
+		t.Fatalf("got exit code %d, want 0\n%s%s", code, p.stdout.String(), p.errors())
+	}
+	if !strings.Contains(p.stdout.String(), "0 of 500") {
+		t.Errorf("got\n%s\nwant %q in it: nothing is missing of what both producers wrote", p.stdout.String(), "0 of 500")
+	}
+}

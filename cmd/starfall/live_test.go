@@ -118,7 +118,7 @@ func TestLive(t *testing.T) {
 	p := newPaper(make(chan key))
 	var stderr bytes.Buffer
 	l := newLive(p, &stderr, false, screen.New(""), stop)
-	l.begin(0).update(runtime.Progress{Phase: runtime.PhaseRun, At: time.Second, Left: time.Second, Line: "kill(kafka-2)"})
+	l.begin(0).told()(runtime.Progress{Phase: runtime.PhaseRun, At: time.Second, Left: time.Second, Line: "kill(kafka-2)"})
 	until := func(text string) {
 		t.Helper()
 		limit := time.After(20 * time.Second)

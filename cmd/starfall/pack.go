@@ -154,7 +154,7 @@ func (f *packFlags) scenario(cmd *cobra.Command, e *env, path string) (*bundle.B
 		return nil, usage("%s is set, and changes what the experiment is", jvmOptions).
 			hint("--with-env packs its value; or unset it")
 	}
-	sources, err := f.sources(e, engine, p, root, &lock)
+	sources, err := f.sources(e, path, engine, p, root, &lock)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func (f *packFlags) experimentOf(cmd *cobra.Command, e *env, dir string, r bundl
 	if err != nil {
 		return nil, err
 	}
-	sources, err := f.sources(e, r.Info.Engine, p, here, &lock)
+	sources, err := f.sources(e, p.Files[0].Path, r.Info.Engine, p, here, &lock)
 	if err != nil {
 		return nil, err
 	}
@@ -368,9 +368,9 @@ func rootOf(path string, p *plan.Plan) (string, error) {
 const rootMarker = "course.toml"
 
 // sources collects what is not evaluated: the files of client programs, and what marks
-// the root. It puts the commands into the lock.
-func (f *packFlags) sources(e *env, engine string, p *plan.Plan, root string, lock *bundle.Lock) ([]bundle.File, error) {
-	if err := f.clients.fits(p, engine); err != nil {
+// the root. It puts the commands into the lock. The scenario is at path.
+func (f *packFlags) sources(e *env, path, engine string, p *plan.Plan, root string, lock *bundle.Lock) ([]bundle.File, error) {
+	if err := f.clients.fits(path, p, engine); err != nil {
 		return nil, err
 	}
 	var paths []string

@@ -40,11 +40,15 @@ func newProgress(e *env, quiet bool) *progress {
 	return p
 }
 
+func (p *progress) told() func(runtime.Progress) {
+	if p.w == nil {
+		return nil
+	}
+	return p.update
+}
+
 // update is called for each event and four times a second.
 func (p *progress) update(x runtime.Progress) {
-	if p.w == nil {
-		return
-	}
 	if x.Line != "" {
 		p.clear()
 		writeEvent(p.w, x)

@@ -34,8 +34,10 @@ func TestProgress(t *testing.T) {
 		var b bytes.Buffer
 		e := &env{stderr: &b, terminal: func(io.Writer) bool { return tt.terminal }, getenv: func(string) string { return tt.term }}
 		p := newProgress(e, tt.quiet)
-		for _, u := range updates {
-			p.update(u)
+		if tell := p.told(); tell != nil {
+			for _, u := range updates {
+				tell(u)
+			}
 		}
 		p.end()
 		if got := b.String(); got != tt.want {

@@ -109,7 +109,7 @@ func findRun(path string) (*recorded, error) {
 	}
 	f := usage("%s: is not a run folder: it has no %s", path, record.FileInfo)
 	if names := runNames(dir); len(names) > 0 {
-		f.hint("there are runs in it; starfall runs %s lists them", path)
+		f.hint("there are runs in it: starfall runs %s", path)
 	}
 	return nil, f
 }
@@ -123,7 +123,7 @@ func noFolder(path string) error {
 		names := runNames(dir)
 		newest := ""
 		for _, n := range names {
-			if strings.HasPrefix(n, base+"-") {
+			if strings.HasPrefix(n, base) {
 				newest = max(newest, n) // names end in their time
 			}
 		}

@@ -92,12 +92,12 @@ func (f *replayFlags) replay(cmd *cobra.Command, e *env, b *bundle.Bundle) error
 		return refused(err)
 	}
 	// The one variable that changes a run is the experiment's here.
-	locked := *e
+	locked, getenv := *e, e.getenv
 	locked.getenv = func(name string) string {
 		if name == jvmOptions {
 			return l.Env[jvmOptions]
 		}
-		return e.getenv(name)
+		return getenv(name)
 	}
 	e = &locked
 	run := f.runFlags(cmd, l, dir)
@@ -124,7 +124,7 @@ func (f *replayFlags) replay(cmd *cobra.Command, e *env, b *bundle.Bundle) error
 	}
 	stop := watch(e)
 	defer stop.close()
-	results, failed := run.runCells(cmd.Context(), e, engine, cells, stop)
+	results, failed := run.runMatrix(cmd.Context(), e, engine, cells, stop)
 	var before, now []bundle.Run
 	for i, r := range b.Results {
 		before = append(before, bundle.Run{Plan: b.Plan, Engine: r.Info.Engine, Kafka: r.Info.Kafka, Verdict: r.Verdict, Name: fmt.Sprintf("result %d", i+1)})
@@ -150,9 +150,10 @@ func (f *replayFlags) replay(cmd *cobra.Command, e *env, b *bundle.Bundle) error
 // runFlags are the flags of the run that a lock describes.
 func (f *replayFlags) runFlags(cmd *cobra.Command, l *bundle.Lock, dir string) *runFlags {
 	r := &runFlags{
-		source: source{seed: l.Seed, fixed: true, root: dir},
-		target: f.target,
-		repeat: f.n, outputs: outputs{noColor: f.noColor}, quiet: f.quiet, out: f.out, jobs: f.jobs,
+		source:  source{seed: l.Seed, fixed: true, root: dir},
+		target:  f.target,
+		outputs: outputs{noColor: f.noColor},
+		repeat:  f.n, quiet: f.quiet, out: f.out, jobs: f.jobs,
 		clients: clientFlags{dir: dir},
 	}
 	for _, name := range sortedKeys(l.Params) {
@@ -229,7 +230,7 @@ func (f *replayFlags) show(e *env, run *runFlags, results []report.Result, c bun
 		enc.SetIndent("", "  ")
 		return enc.Encode(out)
 	}
-	if err := run.show(e, results); err != nil {
+	if err := run.outputs.show(e, results); err != nil {
 		return err
 	}
 	return tellComparison(e.stdout, c)

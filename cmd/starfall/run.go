@@ -16,6 +16,7 @@ import (
 
 	"starfall/interp/plan"
 	"starfall/report"
+	"starfall/report/metrics"
 	"starfall/runtime"
 	"starfall/runtime/docker"
 	"starfall/runtime/judge"
@@ -42,6 +43,7 @@ type runFlags struct {
 	out     string
 	jobs    int
 	clients clientFlags
+	metrics metricsFlag
 }
 
 func runCommand(e *env) *cobra.Command {
@@ -82,10 +84,12 @@ With --engine docker it runs on real Kafka, in real time. Each broker's JVM gets
 	fl.StringVar(&f.out, "out", defaultOut, "`folder` for run folders")
 	fl.IntVar(&f.jobs, "jobs", 0, "run up to `n` cells of a sweep side by side (default one for two cores; on the docker engine 1)")
 	f.clients.flags(cmd)
+	f.metrics.flag(cmd)
 	return cmd
 }
 
 func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
+	defer func() { f.metrics.close(cmd.Context(), e) }()
 	cells, engine, err := f.prepare(cmd, e, path)
 	if err != nil {
 		return err
@@ -93,11 +97,7 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 	stop := watch(e)
 	defer stop.close()
 
-	results, failed := f.runCells(cmd.Context(), e, engine, cells, stop)
-	f.sweepPage(e, results)
-	if err := saveSweep(e, cells, results, true); err != nil {
-		fmt.Fprintf(e.stderr, "starfall: %v\n", err)
-	}
+	results, failed := f.runMatrix(cmd.Context(), e, engine, cells, stop)
 	if err := f.outputs.show(e, results); err != nil {
 		return err
 	}
@@ -114,6 +114,17 @@ func (f *runFlags) run(cmd *cobra.Command, e *env, path string) error {
 		code = exitCode(nil, failed, false)
 	}
 	return verdictCode(code)
+}
+
+// runMatrix runs all cells. Of many, the folder above theirs gets the page and the
+// index.
+func (f *runFlags) runMatrix(ctx context.Context, e *env, engine *driver, cells []cell, stop *interrupts) ([]report.Result, error) {
+	results, failed := f.runCells(ctx, e, engine, cells, stop)
+	f.sweepPage(e, results)
+	if err := saveSweep(e, cells, results, true); err != nil {
+		fmt.Fprintf(e.stderr, "starfall: %v\n", err)
+	}
+	return results, failed
 }
 
 // prepare does everything that can go wrong before anything starts: the
@@ -189,13 +200,16 @@ func (f *runFlags) prepare(cmd *cobra.Command, e *env, path string) ([]cell, *dr
 		if err := fits(e, path, c.plan, bare, f.speed, f.quiet || i > 0); err != nil {
 			return nil, nil, err
 		}
-		if err := f.clients.fits(c.plan, name); err != nil {
+		if err := f.clients.fits(path, c.plan, name); err != nil {
 			return nil, nil, err
 		}
 		plans = append(plans, c.plan)
 	}
 	engine, err := f.open(cmd.Context(), e, name, plans, f.clients.any())
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := f.metrics.open(cmd, e, f.quiet); err != nil {
 		return nil, nil, err
 	}
 	if err := f.folders(e, cells); err != nil {
@@ -282,6 +296,13 @@ func saveSweep(e *env, cells []cell, results []report.Result, ended bool) error 
 // runCell runs one cell and judges its recording. The result says as much as
 // is known, also beside an error.
 func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell, stop *interrupts, progress watching) (report.Result, error) {
+	told, over, err := f.metrics.follow(metrics.About{
+		Scenario: c.plan.Name, Engine: engine.Name(), Kafka: engine.kafka, Seed: c.plan.Scenario.Seed, Speed: f.speed, Cell: c.label(),
+	}, progress.told())
+	if err != nil {
+		return report.Result{Scenario: c.plan.Name, Folder: c.folder, Exit: exitEngine, Error: err.Error()}, err
+	}
+	defer over()
 	began := e.now()
 	ran, runErr := runtime.Run(ctx, c.plan, runtime.Options{
 		Engine:    engine.Engine,
@@ -292,7 +313,7 @@ func (f *runFlags) runCell(ctx context.Context, e *env, engine *driver, c *cell,
 		Tool:      version(),
 		Kafka:     engine.kafka,
 		Images:    engine.images,
-		Progress:  progress.update,
+		Progress:  told,
 		Interrupt: stop.channel(),
 	})
 	progress.end()

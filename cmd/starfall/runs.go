@@ -112,12 +112,24 @@ func listRuns(dir string) ([]report.RunRow, error) {
 	return list, nil
 }
 
+// began is when a run began, as far as its folder tells: its name, else when it
+// was last written to.
+func began(folder string) time.Time {
+	name := strings.Split(filepath.Base(folder), "-")
+	if n := len(name); n > 2 {
+		if t, err := time.ParseInLocation("20060102-150405", name[n-2]+"-"+name[n-1], time.Local); err == nil {
+			return t
+		}
+	}
+	if info, err := os.Stat(folder); err == nil {
+		return info.ModTime().UTC().Truncate(time.Second)
+	}
+	return time.Time{}
+}
+
 // rowOf tells about one run, from the files that are quick to read.
 func rowOf(folder string) report.RunRow {
-	row := report.RunRow{Name: filepath.Base(folder), State: report.Whole}
-	if info, err := os.Stat(folder); err == nil {
-		row.Started = info.ModTime().UTC().Truncate(time.Second)
-	}
+	row := report.RunRow{Name: filepath.Base(folder), State: report.Whole, Started: began(folder)}
 	rec, err := record.Open(folder)
 	if err != nil {
 		row.State, row.Note = report.Unreadable, trimmed(err).Error()
@@ -156,10 +168,7 @@ func rowOf(folder string) report.RunRow {
 
 // sweepRow tells about a sweep in one row.
 func sweepRow(folder string) report.RunRow {
-	row := report.RunRow{Name: filepath.Base(folder), State: report.Whole}
-	if info, err := os.Stat(folder); err == nil {
-		row.Started = info.ModTime().UTC().Truncate(time.Second)
-	}
+	row := report.RunRow{Name: filepath.Base(folder), State: report.Whole, Started: began(folder)}
 	s, err := readSweep(folder)
 	if err != nil {
 		row.State, row.Note = report.Unreadable, err.Error()

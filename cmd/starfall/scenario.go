@@ -369,13 +369,20 @@ func asUsage(err error) error {
 	return &failure{code: exitUsage, err: err}
 }
 
+// schemaWord is what doc prints the JSON Schema for. No word of the language has
+// that name.
+const schemaWord = "schema"
+
 func docCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "doc [WORD]",
 		Short: "Explain a word of the language; without a word, list all",
+		Long: `doc explains a word of the language; without one it lists all. "starfall doc
+schema" prints the JSON Schema of what run --json and judge --json print.`,
 		Example: `  starfall doc
   starfall doc producer
-  starfall doc stall`,
+  starfall doc stall
+  starfall doc schema`,
 		Args: atMost(1, "one word at most"),
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 			return words(), cobra.ShellCompDirectiveNoFileComp
@@ -385,9 +392,13 @@ func docCommand(e *env) *cobra.Command {
 				_, err := fmt.Fprint(e.stdout, builtins.Index())
 				return err
 			}
+			if args[0] == schemaWord {
+				_, err := fmt.Fprint(e.stdout, report.Schema())
+				return err
+			}
 			text, ok := builtins.Doc(args[0])
 			if !ok {
-				return meant(usage("starfall doc: there is no word %q", args[0]), args[0], builtins.DocNames()).hint("all words: starfall doc")
+				return meant(usage("starfall doc: there is no word %q", args[0]), args[0], append(builtins.DocNames(), schemaWord)).hint("all words: starfall doc")
 			}
 			_, err := fmt.Fprintln(e.stdout, strings.TrimRight(text, "\n"))
 			return err

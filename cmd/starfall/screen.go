@@ -18,7 +18,8 @@ import (
 
 // watching is who is told about a run.
 type watching interface {
-	update(runtime.Progress)
+	// told is what is called with the run's progress; nil when nobody looks.
+	told() func(runtime.Progress)
 	// end says that the run is over, before its recording is judged.
 	end()
 }
@@ -34,8 +35,11 @@ type shownRun struct {
 	i int
 }
 
-func (r shownRun) update(p runtime.Progress) { r.l.update(r.i, p) }
-func (r shownRun) end()                      { r.l.change(func(s *screen.Screen) { s.Judging(r.i) }) }
+func (r shownRun) told() func(runtime.Progress) {
+	return func(p runtime.Progress) { r.l.update(r.i, p) }
+}
+
+func (r shownRun) end() { r.l.change(func(s *screen.Screen) { s.Judging(r.i) }) }
 
 func (l *live) begin(i int) shownRun {
 	l.change(func(s *screen.Screen) { s.Begin(i) })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flag"
+	"net/http/httptest"
 	"os"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"starfall/internal/ociregistry"
 	"starfall/internal/turn"
 )
 
@@ -24,12 +26,19 @@ func TestScripts(t *testing.T) {
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": code,
+			"code":   code,
+			"record": recordScript,
+			"schema": schemaScript,
+			"amend":  amend,
 		},
 		Setup: func(e *testscript.Env) error {
 			// No Docker engine, wherever the test runs.
 			e.Setenv("DOCKER_HOST", "unix://"+e.WorkDir+"/no-docker.sock")
 			e.Setenv("NO_COLOR", "1")
+			// A registry for each script, for lab/x.
+			r := httptest.NewServer(ociregistry.New("lab/x"))
+			e.Defer(r.Close)
+			e.Setenv("REGISTRY", strings.TrimPrefix(r.URL, "http://"))
 			return nil
 		},
 	})
@@ -64,6 +73,41 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		ts.Fatalf("got exit code %s, want %s", got, args[0])
 	}
+}
+
+// recordScript records a run that nobody ran: record FOLDER FILE.star word=value …
+// (takeOf).
+func recordScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: record FOLDER FILE.star [word=value…]")
+	}
+	x, err := takeOf(args[2:])
+	ts.Check(err)
+	ts.Check(x.recordAs(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
+}
+
+// schemaScript validates a file against the published JSON Schema: in the strict
+// form, in which no field is undescribed.
+func schemaScript(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: schema FILE")
+	}
+	err := validate(ts.ReadFile(args[0]))
+	if neg != (err != nil) {
+		ts.Fatalf("got %v", err)
+	}
+}
+
+// amend replaces text in a file: amend FILE OLD NEW. The text has to be there.
+func amend(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: amend FILE OLD NEW")
+	}
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s has no %q", args[0], args[1])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o666))
 }
 
 // tooBusy is in every result whose load the machine could not keep up.

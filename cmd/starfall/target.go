@@ -134,17 +134,19 @@ func (t *target) open(ctx context.Context, e *env, name string, plans []*plan.Pl
 	return d, nil
 }
 
-// tellKept says how clusters that were kept are reached and removed.
+// tellKept says how clusters that were kept are reached and removed. Only the
+// Docker engine keeps any, whose cells run in turn.
 func (d *driver) tellKept(e *env) {
+	if len(d.kept) == 0 {
+		return // cells of the embedded engine come here side by side
+	}
 	for _, k := range d.kept {
 		for _, a := range k.Addresses {
 			fmt.Fprintf(e.stderr, "%s goes on: %s\n", a.Cluster, strings.Join(a.Bootstrap, ","))
 		}
 	}
-	if len(d.kept) > 0 {
-		fmt.Fprintln(e.stderr, "  these addresses are of containers: programs on the Docker host can dial them")
-		fmt.Fprintln(e.stderr, "  starfall clean removes it all")
-	}
+	fmt.Fprintln(e.stderr, "  these addresses are of containers: programs on the Docker host can dial them")
+	fmt.Fprintln(e.stderr, "  starfall clean removes it all")
 	d.kept = nil
 }
 

@@ -12,12 +12,14 @@ import (
 
 	"starfall/interp/plan"
 	"starfall/report"
+	"starfall/report/metrics"
 	"starfall/runtime"
 )
 
 func upCommand(e *env) *cobra.Command {
 	var s source
 	var t target
+	var m metricsFlag
 	var timeline, quiet bool
 	var port int
 	cmd := &cobra.Command{
@@ -46,18 +48,30 @@ consumers stay away. With --timeline its events are played, once.`,
 			if err != nil {
 				return err
 			}
+			if err := m.open(cmd, e, quiet); err != nil {
+				return err
+			}
+			defer m.close(cmd.Context(), e)
 			stop := watch(e)
 			defer stop.close()
 			progress := newProgress(e, quiet)
+			told, over, err := m.follow(metrics.About{
+				Scenario: p.Name, Engine: engine.Name(), Kafka: engine.kafka, Seed: p.Scenario.Seed, Speed: t.speed,
+			}, progress.told())
+			if err != nil {
+				return err
+			}
+			defer over()
 			err = runtime.Up(cmd.Context(), p, runtime.Options{
 				Engine:     engine.Engine,
 				Connect:    engine.connect,
 				Speed:      t.speed,
-				Progress:   progress.update,
+				Progress:   told,
 				Interrupt:  stop.channel(),
 				FixedPorts: port,
 			}, runtime.Hold{
 				Timeline: timeline,
+				Updates:  m.exporter != nil,
 				Ready: func(addresses []runtime.Address) {
 					progress.end()
 					printAddresses(e.stdout, p, engine.Name(), addresses)
@@ -72,6 +86,7 @@ consumers stay away. With --timeline its events are played, once.`,
 	s.flags(cmd)
 	t.flags(cmd)
 	t.keepFlag(cmd)
+	m.flag(cmd)
 	fl := cmd.Flags()
 	fl.BoolVar(&timeline, "timeline", false, "play the scenario's events")
 	fl.Float64Var(&t.speed, "speed", 1, "how much faster than life the clusters run")

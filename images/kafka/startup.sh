@@ -27,7 +27,7 @@ printf '%s\n' process.roles=broker,controller node.id=1 controller.quorum.voters
 begin=$(date +%s%N)
 /opt/kafka/bin/kafka-run-class.sh kafka.Kafka /tmp/server.properties >/tmp/log 2>&1 &
 pid=$!
-until grep -q 'Kafka Server started' /tmp/log; do
+until grep -qs 'Kafka Server started' /tmp/log; do
   kill -0 $pid 2>/dev/null || { tail -15 /tmp/log >&2; exit 1; }
   sleep 0.02
 done

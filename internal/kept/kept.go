@@ -30,6 +30,7 @@ type Run struct {
 	Folder  string
 	Error   string
 	Verdict *judge.Verdict
+	Peak    int64 `json:"-"` // the command's largest resident set in bytes, all cells of a matrix together; 0: not known
 }
 
 // Build builds the command into a folder and gives its path.
@@ -64,7 +65,8 @@ func (s Start) Do() ([]Run, error) {
 	if err := json.Unmarshal(printed, &doc); err != nil || len(doc.Runs) == 0 {
 		return nil, fmt.Errorf("no verdict: %w\n%s", errors.Join(runErr, err), bytes.TrimSpace(stderr.Bytes()))
 	}
-	for _, r := range doc.Runs {
+	for i, r := range doc.Runs {
+		doc.Runs[i].Peak = peak(cmd.ProcessState)
 		switch {
 		case r.Error != "":
 			return nil, errors.New(r.Error)

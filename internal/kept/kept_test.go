@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -48,6 +49,9 @@ esac
 	}
 	if got := Worst(runs); got != judge.Fail {
 		t.Errorf("Worst: got %s, want FAIL", got)
+	}
+	if got := runs[1].Peak; runtime.GOOS == "linux" && got < 100<<10 {
+		t.Errorf("Peak: got %d bytes, want those of a shell", got)
 	}
 	said, err := os.ReadFile(calls)
 	if err != nil {

@@ -111,7 +111,11 @@ func compareCells(a, b *cell, comparable bool) (Cell, []string) {
 		of   int
 	}{{"A", whyA, len(a.runs)}, {"B", whyB, len(b.runs)}} {
 		if len(s.why) > 0 {
-			notes = append(notes, strings.TrimSpace(a.label()+fmt.Sprintf(" %d of %d runs of %s did not take place and say nothing: %s", len(s.why), s.of, s.name, s.why[0])))
+			note := fmt.Sprintf("%d of %d runs of %s did not take place and say nothing: %s", len(s.why), s.of, s.name, s.why[0])
+			if l := a.label(); l != "" {
+				note = l + ": " + note
+			}
+			notes = append(notes, note)
 		}
 	}
 	out.A, out.B = len(goodA), len(goodB)

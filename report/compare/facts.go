@@ -145,7 +145,7 @@ func differences(a, b []Run, swept []string, o Options) []Difference {
 		}
 		return strings.Join(list, ", ")
 	}
-	var out []Difference
+	out := []Difference{}
 	for k := range keys {
 		// A side that is not of one mind is not comparable either.
 		if x, y := text(inA[k]), text(inB[k]); x != y || len(inA[k]) > 1 {

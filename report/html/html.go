@@ -99,8 +99,23 @@ func asset(name string) string {
 	return string(b)
 }
 
+// breaks divides code where a line may end: before a dot, behind a parenthesis
+// that opens, and behind a comma.
+func breaks(code string) (out []string) {
+	start := 0
+	for i, r := range code {
+		switch {
+		case r == '.' && i > start:
+			out, start = append(out, code[start:i]), i
+		case r == '(' || r == ',':
+			out, start = append(out, code[start:i+1]), i+1
+		}
+	}
+	return append(out, code[start:])
+}
+
 func execute(w io.Writer, name string, data any) error {
-	t, err := template.New(name).ParseFS(files, "*.gohtml")
+	t, err := template.New(name).Funcs(template.FuncMap{"breaks": breaks}).ParseFS(files, "*.gohtml")
 	if err != nil {
 		return fmt.Errorf("html: %w", err)
 	}

@@ -117,12 +117,13 @@ func (d *drawing) partitions() {
 			}
 			g.Note += fmt.Sprintf("; %d of %d are drawn, those that changed first", len(drawn), len(list))
 		}
-		leaders := map[int32]bool{}
+		leaders, synced := map[int32]bool{}, map[string]bool{}
 		for _, p := range drawn {
 			var bars []bar
 			for _, s := range p.Spans {
-				leaders[s.Leader] = true
-				bars = append(bars, d.led(p, s))
+				b := d.led(p, s)
+				leaders[s.Leader], synced[b.Sync.Class] = true, true
+				bars = append(bars, b)
 			}
 			g.add(fmt.Sprintf("%d", p.Partition), bars)
 		}
@@ -137,6 +138,11 @@ func (d *drawing) partitions() {
 				text = "no leader"
 			}
 			g.Keys = append(g.Keys, laneKey{leaderClass(id), text})
+		}
+		for _, k := range []laneKey{{"full", "all in sync"}, {"less", "fewer"}, {"under", "fewer than min.insync.replicas"}} {
+			if synced[k.Class] {
+				g.Keys = append(g.Keys, k)
+			}
 		}
 		g.Data = dataTable{Caption: g.Title, Heads: []string{"partition", "from", "to", "leader", "in sync"}}
 		for _, p := range list {

@@ -284,7 +284,7 @@ func (d *drawing) groups() {
 		if len(d.from.Groups) == 1 {
 			title = "Lag and undelivered"
 		}
-		d.add(panel{Title: title, Note: "records behind the log's end; acknowledged, not yet delivered", Summary: lagWords(g)}, scale, ticks, compact, curves...)
+		d.add(panel{Title: title, Note: "behind the log; acknowledged, not delivered yet", Summary: lagWords(g)}, scale, ticks, compact, curves...)
 	}
 }
 

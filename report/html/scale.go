@@ -96,32 +96,27 @@ type valueTick struct {
 	Label    string
 }
 
-// linear makes a scale from 0 to a round number above high.
+// linear makes a scale from 0 to a round number above high, with a tick at each
+// third of it or fewer.
 func linear(high, height float64) (valueScale, []float64) {
-	if high <= 0 {
-		high = 1
+	high = max(high, 1)
+	step := 1.0
+	for decade := 1.0; ; decade *= 10 {
+		found := false
+		for _, n := range [...]float64{1, 2, 5} {
+			if step = n * decade; high <= 3*step {
+				found = true
+				break
+			}
+		}
+		if found {
+			break
+		}
 	}
-	step := math.Pow(10, math.Floor(math.Log10(high)))
-	switch n := high / step; {
-	case n <= 2:
-		step /= 2
-	case n > 5:
-		step *= 2
-	}
-	step = max(step, 1)
 	s := valueScale{0, math.Ceil(high/step-1e-9) * step, false, height}
 	var ticks []float64
 	for v := 0.0; v <= s.high+step/2; v += step {
 		ticks = append(ticks, v)
-	}
-	if len(ticks) > 4 { // every second one, from the top
-		var half []float64
-		for i := range ticks {
-			if (len(ticks)-1-i)%2 == 0 {
-				half = append(half, ticks[i])
-			}
-		}
-		ticks = half
 	}
 	return s, ticks
 }

@@ -32,9 +32,6 @@ type part struct{ Class, Text string }
 
 type link struct{ Class, Href, Text, Say string }
 
-// lineOf is the line of a position, as a key.
-func lineOf(p plan.Pos) plan.Pos { return plan.Pos{File: p.File, Line: p.Line} }
-
 func sourcesOf(p *plan.Plan) []source {
 	var out []source
 	for i, f := range p.Files {
@@ -52,9 +49,21 @@ func sourcesOf(p *plan.Plan) []source {
 	return out
 }
 
-// anchors gives the id of every line.
-func anchors(list []source) map[plan.Pos]string {
-	out := map[plan.Pos]string{}
+// places is the id of every line.
+type places map[plan.Pos]string
+
+// place names a position, the shorter when it is in the scenario itself, and
+// gives its anchor; "" when its file is not there.
+func (p places) place(pos plan.Pos) (text, anchor string) {
+	anchor = p[plan.Pos{File: pos.File, Line: pos.Line}]
+	if strings.HasPrefix(anchor, "L") {
+		return fmt.Sprintf("line %d", pos.Line), anchor
+	}
+	return pos.Short(), anchor
+}
+
+func anchors(list []source) places {
+	out := places{}
 	for _, s := range list {
 		for _, l := range s.Lines {
 			out[plan.Pos{File: s.Path, Line: l.Number}] = l.ID

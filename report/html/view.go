@@ -38,7 +38,7 @@ type claimView struct {
 	Text     string
 	Wanted   string
 	Measured string
-	Place    string // file:line
+	Place    string // line 12, or file:line
 	Line     string // the anchor of it; "": the file is not there
 	Notes    []string
 	Values   []string // of several series
@@ -170,10 +170,11 @@ func outcome(o judge.Outcome) verdictView {
 	return verdictView{"open", "?", "no data"}
 }
 
-func claimOf(c report.ClaimRow, i int, pic *judge.Picture, lines map[plan.Pos]string) claimView {
+func claimOf(c report.ClaimRow, i int, pic *judge.Picture, lines places) claimView {
 	x := c.Claim
 	v := claimView{verdictView: outcome(x.Outcome), ID: fmt.Sprintf("claim-%d", i+1), Text: c.Text, Wanted: x.Wanted, Measured: c.Measured,
-		Place: x.Pos.Short(), Line: lines[lineOf(x.Pos)], Notes: c.Notes}
+		Notes: c.Notes}
+	v.Place, v.Line = lines.place(x.Pos)
 	// What was wanted has its own place here.
 	if len(v.Notes) == 1 && v.Notes[0] == "wanted "+x.Wanted {
 		v.Notes = nil
@@ -218,13 +219,13 @@ func placeOf(c judge.Claim) (at time.Duration, event *time.Duration, lasting tim
 
 // timeline makes the rows; one that an event of the scenario caused links to
 // its line.
-func (v *view) timeline(p Page, pic *judge.Picture, lines map[plan.Pos]string) {
-	places := map[string]plan.Pos{}
+func (v *view) timeline(p Page, pic *judge.Picture, lines places) {
+	caused := map[string]plan.Pos{}
 	if p.Recording != nil {
 		for _, e := range p.Recording.Plan.Events {
 			for _, a := range e.Actions {
-				if _, ok := places[a.Source]; !ok {
-					places[a.Source] = e.Pos
+				if _, ok := caused[a.Source]; !ok {
+					caused[a.Source] = e.Pos
 				}
 			}
 		}
@@ -232,8 +233,8 @@ func (v *view) timeline(p Page, pic *judge.Picture, lines map[plan.Pos]string) {
 	for i, x := range v.Sheet.Timeline {
 		row := rowView{TimelineRow: x, ID: fmt.Sprintf("row-%d", i+1), Moment: momentOf(pic, x.Row.At.Std(), nil, 0)}
 		source, _, _ := strings.Cut(x.Row.Text, " → ")
-		if pos, ok := places[source]; ok {
-			row.Place, row.Line = pos.Short(), lines[lineOf(pos)]
+		if pos, ok := caused[source]; ok {
+			row.Place, row.Line = lines.place(pos)
 		}
 		if x.Row.Error != "" && x.Row.Kind != "denied" {
 			row.Class = "broken"

@@ -1,13 +1,10 @@
 package agent
 
-// This file defines what /proc tells: processes, threads, listeners.
+// This file defines what /proc tells: processes and threads.
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -116,40 +113,6 @@ func marked(pid int, entry string) bool {
 	}
 	for e := range bytes.SplitSeq(env, []byte{0}) {
 		if string(e) == entry {
-			return true
-		}
-	}
-	return false
-}
-
-// listening says whether a TCP port of this network namespace is listened on,
-// by the kernel's own tables: a connection would reach the program.
-func listening(port int) (bool, error) {
-	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		b, err := os.ReadFile(table)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // a kernel without IPv6
-		}
-		if err != nil {
-			return false, err
-		}
-		if listens(b, port) {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-// stateListen is TCP_LISTEN as /proc/net/tcp has it.
-const stateListen = "0A"
-
-// listens looks a port up in a table as /proc/net/tcp has it.
-func listens(table []byte, port int) bool {
-	want := fmt.Sprintf(":%04X", port)
-	lines := bufio.NewScanner(bytes.NewReader(table))
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		if len(f) > 3 && f[3] == stateListen && strings.HasSuffix(f[1], want) {
 			return true
 		}
 	}

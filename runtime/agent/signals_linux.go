@@ -205,7 +205,7 @@ func (ps *processes) await(ctx context.Context, name string, port int) error {
 			p.settle()
 			return &Error{Kind: KindExited, Message: fmt.Sprintf("%s %s before it listened on port %d; its last lines:\n%s", name, p.how(), port, lastLines(p.spec.Log, 20))}
 		}
-		there, err := listening(port)
+		there, again, err := listening(port)
 		if err != nil {
 			return err
 		}
@@ -216,7 +216,7 @@ func (ps *processes) await(ctx context.Context, name string, port int) error {
 		case <-ctx.Done():
 			return fmt.Errorf("await %s: nobody listens on port %d: %w", name, port, context.Cause(ctx))
 		case <-p.exited:
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(again):
 		}
 	}
 }

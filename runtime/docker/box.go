@@ -17,6 +17,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 
 	"starfall/runtime/agent"
@@ -49,11 +50,57 @@ type boxSpec struct {
 	reach    func(step string) // of coming up
 }
 
-// launch makes a container, puts the agent into it, starts it and returns when
-// the agent answers. announce gets the container's id as soon as there is one,
-// also when what follows fails.
+// launch makes a container with the agent in it, starts it and returns when the
+// agent answers. announce gets the container's id as soon as there is one, also
+// when what follows fails.
+//
+// Where the engine may see the program's file, the container gets that, read-only,
+// which takes nothing; its proof is that the agent answers, and that it is of this
+// build. Where it does not, another container is made and gets a copy, and so do
+// all that follow: a path can be another host's, or lead to what may not be run
+// there.
 func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
+	if s.program.shown != "" && !s.program.unseen.Load() {
+		b, id, err := h.launchOnce(ctx, s, true)
+		if err == nil || ctx.Err() != nil || !errors.As(err, new(*unseenError)) {
+			return b, err
+		}
+		s.program.unseen.Store(true)
+		s.reach("starfall is not shown there, but copied: " + oneLine(err.Error()))
+		if id != "" {
+			if err := h.remove(ctx, id); err != nil {
+				return nil, fmt.Errorf("container %s: %w", s.name, err)
+			}
+		}
+	}
+	b, _, err := h.launchOnce(ctx, s, false)
+	return b, err
+}
+
+// unseenError is what may come of a program that the engine does not see, or may
+// not run where it does.
+type unseenError struct{ error }
+
+func (e *unseenError) Unwrap() error { return e.error }
+
+// oneLine makes a line of a text.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// launchOnce launches with the program's file shown or copied. It gives the
+// container's id also beside an error.
+func (h host) launchOnce(ctx context.Context, s boxSpec, shown bool) (_ *box, id string, err error) {
 	b := &box{name: s.name, site: s.site}
+	defer func() { id = b.id }()
+	maybeUnseen := func(err error) error {
+		if shown {
+			return &unseenError{err}
+		}
+		return err
+	}
+	var mounts []mount.Mount
+	if shown {
+		mounts = []mount.Mount{{Type: mount.TypeBind, Source: s.program.shown, Target: pathProgram, ReadOnly: true}}
+	}
 	labels := map[string]string{labelPart: s.name}
 	for k, v := range s.labels {
 		labels[k] = v
@@ -75,20 +122,24 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 		StopSignal:  "SIGTERM",
 	}, &container.HostConfig{
 		AutoRemove: true, CapAdd: []string{"NET_ADMIN"}, NetworkMode: container.NetworkMode(s.network),
-		LogConfig: container.LogConfig{Type: "none"}, Tmpfs: tmpfs,
+		LogConfig: container.LogConfig{Type: "none"}, Tmpfs: tmpfs, Mounts: mounts,
 		Resources: container.Resources{Memory: s.memory},
 	}, &network.NetworkingConfig{}, nil, s.prefix+s.name)
 	if err != nil {
-		return nil, fmt.Errorf("container %s: %w", s.name, err)
+		err = fmt.Errorf("container %s: %w", s.name, err)
+		if errdefs.IsInvalidArgument(err) { // there is no such file, says the engine
+			err = maybeUnseen(err)
+		}
+		return nil, "", err
 	}
 	b.id = created.ID
 	s.announce(b.id)
 	s.reach("container made")
 	if ctx.Err() != nil {
-		return nil, fmt.Errorf("container %s: %w", s.name, context.Cause(ctx))
+		return nil, "", fmt.Errorf("container %s: %w", s.name, context.Cause(ctx))
 	}
-	fail := func(what string, err error) (*box, error) {
-		return nil, fmt.Errorf("container %s: %s: %w", s.name, what, err)
+	fail := func(what string, err error) (*box, string, error) {
+		return nil, "", fmt.Errorf("container %s: %s: %w", s.name, what, err)
 	}
 	stream, err := h.api.ContainerAttach(ctx, b.id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
@@ -96,7 +147,7 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 	}
 	link := newAttached(stream)
 	b.errs = link.errs
-	if !s.program.within {
+	if !shown {
 		if err := h.put(ctx, b.id, s.program.path); err != nil {
 			link.Close()
 			return fail("copy of starfall", err)
@@ -105,15 +156,20 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 	}
 	if err := h.api.ContainerStart(ctx, b.id, container.StartOptions{}); err != nil {
 		link.Close()
-		return fail("start", err)
+		return fail("start", maybeUnseen(err))
 	}
 	s.reach("container started")
-	b.agent, err = agent.Connect(ctx, link, agent.ConnectOptions{Build: s.program.build})
+	answer, forgo := ctx, func() {}
+	if shown {
+		answer, forgo = context.WithTimeout(ctx, shownAnswers)
+	}
+	b.agent, err = agent.Connect(answer, link, agent.ConnectOptions{Build: s.program.build})
+	forgo()
 	if err != nil {
 		if text := b.errs.String(); text != "" {
 			err = fmt.Errorf("%w: %s", err, text)
 		}
-		return fail("agent", err)
+		return fail("agent", maybeUnseen(err))
 	}
 	s.reach("agent answers")
 	info, err := h.api.ContainerInspect(ctx, b.id)
@@ -133,8 +189,12 @@ func (h host) launch(ctx context.Context, s boxSpec) (*box, error) {
 		b.agent.Close()
 		return fail("address", err)
 	}
-	return b, nil
+	return b, "", nil
 }
+
+// shownAnswers is how long an agent that was shown may take to answer: a file that
+// is no agent may run and say nothing.
+const shownAnswers = 10 * time.Second
 
 // makeLimit is how long Docker may take to make a container or a network.
 const makeLimit = time.Minute

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"starfall/interp/plan"
@@ -176,7 +177,7 @@ func (w *world) bringUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.program.path = path
+	w.program = program{path: path, shown: show(w.h.status.Host, path), unseen: new(atomic.Bool)}
 	if w.program.build, err = buildOf(path); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	goruntime "runtime"
 	"strings"
+	"sync/atomic"
 
 	"starfall/runtime/agent"
 )
@@ -27,8 +28,25 @@ const command = "starfall/cmd/starfall"
 // program is the agent's program on the host.
 type program struct {
 	path   string
-	build  string // as the agent tells it; "" as this program
-	within bool   // the image has it already
+	build  string       // as the agent tells it; "" as this program
+	shown  string       // where the Docker engine may see it; "": it does not
+	unseen *atomic.Bool // it was found out that it does not
+}
+
+// show gives the path under which a Docker engine may see a program: one that is
+// reached by a socket in the file system is likely to be on this host.
+func show(endpoint, path string) string {
+	if !strings.HasPrefix(endpoint, "unix://") {
+		return ""
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return ""
+	}
+	return path
 }
 
 // NoProgramError says that there is no program that could run in the

@@ -161,7 +161,9 @@ func (c *consumer) hear(line []byte, err error) bool {
 		}
 		topic = name
 	}
-	c.got++
+	if c.got++; c.got == 1 {
+		c.load.says(c.spec.Consumer.Name)
+	}
 	now := c.spec.Clock.Now()
 	text, ok := record.TextIDOf(*a.Got)
 	if !ok {

@@ -43,6 +43,7 @@ type Load struct {
 
 	mu   sync.Mutex
 	left map[memberKey]leftover
+	said map[string]bool // consumers of which a member has said what it got
 }
 
 // memberKey names a member over all its lives.
@@ -57,7 +58,10 @@ type leftover struct {
 	open []uint64 // handed over and not answered, in order
 }
 
-var _ runtime.Load = (*Load)(nil)
+var (
+	_ runtime.Load = (*Load)(nil)
+	_ runtime.Mute = (*Load)(nil)
+)
 
 // New makes a Load. It refuses command lines that cannot be read.
 func New(o Options) (*Load, error) {
@@ -66,7 +70,7 @@ func New(o Options) (*Load, error) {
 			return nil, fmt.Errorf("client %s: %w", name, err)
 		}
 	}
-	return &Load{o: o, left: map[memberKey]leftover{}}, nil
+	return &Load{o: o, left: map[memberKey]leftover{}, said: map[string]bool{}}, nil
 }
 
 // Producer implements runtime.Load.
@@ -85,6 +89,22 @@ func (l *Load) Consumer(ctx context.Context, s runtime.ConsumerSpec) (runtime.Me
 		return l.o.Next.Consumer(ctx, s)
 	}
 	return newConsumer(ctx, l, line, s)
+}
+
+// Silent implements runtime.Mute.
+func (l *Load) Silent(client string) bool {
+	if _, ok := l.o.Commands[client]; !ok {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.said[client]
+}
+
+func (l *Load) says(client string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.said[client] = true
 }
 
 func (l *Load) leave(k memberKey, x leftover) {

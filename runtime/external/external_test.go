@@ -368,6 +368,7 @@ func TestConsumer(t *testing.T) {
 			eventually(t, "what it says", func() bool {
 				f := b.fates()
 				return f[record.OpDelivered] == tt.delivered && f[record.OpForeign] == tt.foreign &&
+					b.load.Silent("billing") == (tt.mode == "nowhere") && !b.load.Silent("kiosk") &&
 					(tt.lie == "" || b.told(record.KindLie, tt.lie)) && (tt.nonsense == "" || b.told(record.KindClient, tt.nonsense))
 			})
 			if tt.lie == "" && b.told(record.KindLie, "") {

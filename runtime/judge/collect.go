@@ -257,6 +257,7 @@ type collector struct {
 	questions []*question
 	moments   []*question // those about a moment
 	stalls    bool        // of some consumer are wanted
+	muted     bool        // some consumer never said what it got
 	gauges    []*gauge
 	short     time.Duration // gaps up to it are never stalls
 	reason    func(record.Stream, uint32) string

@@ -55,6 +55,7 @@ type consumer struct {
 	lagAt     []*record.Sample
 	lagged    []*gauge
 	owed      owed
+	mute      *mute // it never said what it got
 }
 
 // foreignRecord is a delivered record that is not of this run.
@@ -366,7 +367,7 @@ func (c *collector) audited(s *record.Span) {
 		t.aborted.of(s.Producer, s.Source).set(s.First, s.Stride, s.N)
 		return
 	}
-	if t.plan.Origin != plan.Declared {
+	if t.plan.Origin != plan.Declared || c.muted {
 		c.standsBefore(s)
 	}
 	again := t.audited.of(s.Producer, s.Source).setNew(s.First, s.Stride, s.N, c.scratch[:0])

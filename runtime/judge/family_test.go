@@ -345,6 +345,10 @@ func TestTimelineOfTheChapter(t *testing.T) {
 		{At: 5 * sec, Kind: record.KindFired, Name: "look", What: `tool("kafka-topics", "--describe")`},
 		{At: 6 * sec, Kind: record.KindTool, Name: "look", Cluster: "east", Exit: 1, Output: "\n  Error: no such option\nusage\n", File: "logs/tools/01-kafka-topics.txt"},
 		{At: 6 * sec, Kind: record.KindEffect, Name: "look", Proof: "exit code 1"},
+		{At: 6 * sec, Kind: record.KindComplete, Name: "look", Proof: "exit code 1"},
+		{At: 7 * sec, Kind: record.KindFired, Name: "look", Occurrence: 1, What: `tool("kafka-console-consumer")`},
+		{At: 9 * sec, Kind: record.KindTool, Name: "look", Occurrence: 1, Cluster: "east", Output: "one\ntwo\n", Error: "it has not ended", File: "logs/tools/02-kafka-console-consumer.txt"},
+		{At: 9 * sec, Kind: record.KindUnproved, Name: "look", Occurrence: 1, Error: "it has not ended"},
 		{At: 10 * sec, Kind: record.KindFired, Name: "away", What: "fail_over(shop, billing, to = copy)"},
 		{At: 10500 * ms, Kind: record.KindEffect, Name: "away", Proof: "shop and billing are at west"},
 		{At: 12 * sec, Kind: record.KindDeleted, Topic: source, Partition: -1},
@@ -355,6 +359,7 @@ func TestTimelineOfTheChapter(t *testing.T) {
 	want := []Row{
 		{At: Seconds(-sec), Kind: "denied", Text: "shop-1 was denied by east", Proof: "Not authorized to access topics: [orders]"},
 		{At: Seconds(5 * sec), Kind: "fired", Text: `tool("kafka-topics", "--describe")`, Proof: "exit code 1: Error: no such option", File: "logs/tools/01-kafka-topics.txt"},
+		{At: Seconds(7 * sec), Kind: "fired", Text: `tool("kafka-console-consumer")`, Proof: "no exit code: one", Error: "it has not ended", File: "logs/tools/02-kafka-console-consumer.txt"},
 		{At: Seconds(10 * sec), Kind: "fired", Text: "fail_over(shop, billing, to = copy)", Proof: "shop and billing are at west"},
 		{At: Seconds(21 * sec), Kind: "compared", Text: "mirror copy against its source",
 			Proof: "records identical (9 000); offsets differ: 12 of 9 000, first: orders/1 at 7; groups not compared: there is nothing"},

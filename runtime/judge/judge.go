@@ -72,6 +72,7 @@ func Judge(p *plan.Plan, rec *record.Recording) (*Verdict, error) {
 	c.elections(rec.Events)
 	c.switches(rec.Events)
 	c.deletions(rec.Events)
+	c.mutes(rec.Events)
 	cut, err := rec.Scan(c.add)
 	if err != nil {
 		return nil, fmt.Errorf("judge: %w", err)

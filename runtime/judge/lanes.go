@@ -40,8 +40,7 @@ func newLanes(c *collector, rec *record.Recording) *lanes {
 	for i := range rec.Plan.Clusters {
 		cl := &rec.Plan.Clusters[i]
 		for _, n := range cl.Brokers() {
-			l.byID[record.TopicPartition{Topic: cl.Name, Partition: n.ID}] = len(l.brokers)
-			l.brokers = append(l.brokers, BrokerLane{Cluster: cl.Name, Label: cl.Label(n.ID), ID: n.ID})
+			l.broker(cl, n.ID)
 		}
 	}
 	for i := range rec.Plan.Topics {
@@ -51,6 +50,17 @@ func newLanes(c *collector, rec *record.Recording) *lanes {
 		}
 	}
 	return l
+}
+
+func (l *lanes) broker(cl *plan.Cluster, id int32) *BrokerLane {
+	k := record.TopicPartition{Topic: cl.Name, Partition: id}
+	i, ok := l.byID[k]
+	if !ok {
+		i = len(l.brokers)
+		l.byID[k] = i
+		l.brokers = append(l.brokers, BrokerLane{Cluster: cl.Name, Label: cl.Label(id), ID: id})
+	}
+	return &l.brokers[i]
 }
 
 func (l *lanes) partition(t *plan.Topic, partition int32) *PartitionLane {
@@ -67,18 +77,20 @@ func (l *lanes) partition(t *plan.Topic, partition int32) *PartitionLane {
 // sample takes one look at a cluster.
 func (l *lanes) sample(s *record.Sample) {
 	l.elected(s.At)
+	cl := l.plan.Cluster(s.Cluster)
+	if cl == nil {
+		return
+	}
 	for i := range s.Brokers {
 		b := &s.Brokers[i]
-		if k, ok := l.byID[record.TopicPartition{Topic: s.Cluster, Partition: b.ID}]; ok {
-			lane := &l.brokers[k]
-			if n := len(lane.Spans); n > 0 && s.At-lane.Spans[n-1].To <= l.blind {
-				lane.Spans[n-1].To = s.At
-				if lane.Spans[n-1].Alive == b.Alive {
-					continue
-				}
+		lane := l.broker(cl, b.ID)
+		if n := len(lane.Spans); n > 0 && s.At-lane.Spans[n-1].To <= l.blind {
+			lane.Spans[n-1].To = s.At
+			if lane.Spans[n-1].Alive == b.Alive {
+				continue
 			}
-			lane.Spans = append(lane.Spans, AliveSpan{s.At, s.At, b.Alive})
 		}
+		lane.Spans = append(lane.Spans, AliveSpan{s.At, s.At, b.Alive})
 	}
 	for i := range s.Partitions {
 		p := &s.Partitions[i]

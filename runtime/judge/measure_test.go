@@ -419,6 +419,9 @@ func TestMeasures(t *testing.T) {
 		{"recovered", event("recovered").atMost(1), down(-1, 8*sec, 18*sec), Broken, "never"},
 		{"exit_code", event("exit_code").equals(0), ran(0, "3 brokers\n"), Held, "0"},
 		{"exit_code", event("exit_code").equals(0), ran(0, "fine", 3, "\nError: no such topic\nat x\n", 1, "y"), Broken, "3, Error: no such topic"},
+		{"exit_code", event("exit_code").equals(0), func(x *world) {
+			x.events = append(outage(), record.Event{At: 19 * sec, Kind: record.KindTool, Name: "outage", Output: "one\n", Error: "it has not ended by itself"})
+		}, NoData, "outage: its tool did not run to an end"},
 		{"exit_code", event("exit_code").equals(0), healthy, NoData, "outage: its tool did not run to an end"},
 	}
 	held, broke := map[[2]string]bool{}, map[[2]string]bool{}

@@ -50,7 +50,10 @@ func (c *collector) locate(q *question, x *consumer, p *producer, m *member, s *
 	case inCopy && !(reads && place.reads(int(s.Topic))):
 		w.past = !q.before.get(p.index, m.index).has(seq)
 	case reads:
-		w.past = offset >= q.position(x, s.Topic, s.Partition)
+		w.past = offset >= c.position(q, x, s.Topic, s.Partition)
+	}
+	if c.byCommit(q) {
+		w.past = w.inLog // what stands before the commit is not looked for
 	}
 	w.gone = !w.inLog && (audited && offset >= 0 && offset < mark.LogStart || own.deleted.gone(s.Partition, offset, s.At))
 	return w
@@ -58,7 +61,10 @@ func (c *collector) locate(q *question, x *consumer, p *producer, m *member, s *
 
 // position is where a group stands in a partition, at the end or at the moment
 // that the question is about.
-func (q *question) position(x *consumer, topic, partition int32) int64 {
+func (c *collector) position(q *question, x *consumer, topic, partition int32) int64 {
+	if x.mute != nil {
+		return x.mute.next(c.topics[topic].plan.Name, partition)
+	}
 	if q.delivered != nil {
 		return q.positions[[2]int32{topic, partition}]
 	}
@@ -76,7 +82,8 @@ func (s switchover) reads(topic int) bool {
 }
 
 // standsBefore notes which records of a log stand before the positions of the
-// groups that went there. The audit comes when these are final.
+// groups that went there, or before what mute ones have committed. The audit
+// comes when these are final.
 func (c *collector) standsBefore(s *record.Span) {
 	if c.root[s.Topic] != c.producers[s.Producer].topic {
 		return
@@ -91,10 +98,10 @@ func (c *collector) standsBefore(s *record.Span) {
 			continue
 		}
 		x := c.consumers[q.index]
-		if !x.readsTopic(int(s.Topic)) {
+		if !x.readsTopic(int(s.Topic)) || x.mute == nil && c.topics[s.Topic].plan.Origin == plan.Declared {
 			continue
 		}
-		if n := min(q.position(x, s.Topic, s.Partition)-s.Offset, int64(s.N)); n > 0 {
+		if n := min(c.position(q, x, s.Topic, s.Partition)-s.Offset, int64(s.N)); n > 0 {
 			q.before.of(s.Producer, s.Source).set(s.First, s.Stride, uint32(n))
 		}
 	}
@@ -155,11 +162,7 @@ func (c *collector) missing(q *question, p *producer, m *member, s *record.Span,
 		return
 	}
 	x := c.consumers[q.index]
-	set := &x.delivered
-	if q.delivered != nil {
-		set = q.delivered
-	}
-	if set.get(p.index, m.index).has(seq) {
+	if c.had(q).get(p.index, m.index).has(seq) {
 		return
 	}
 	w := c.locate(q, x, p, m, s, seq, offset)
@@ -184,6 +187,17 @@ func (c *collector) missing(q *question, p *producer, m *member, s *record.Span,
 	if n := len(q.witnesses); n > 0 && q.witnesses[n-1].Seq == seq && q.witnesses[n-1].Note == "" {
 		q.witnesses[n-1].Note = w.note(x.readsTopic(int(s.Topic)))
 	}
+}
+
+// had are the records that count as delivered to a question's group.
+func (c *collector) had(q *question) sources {
+	switch {
+	case c.byCommit(q):
+		return q.before
+	case q.delivered != nil:
+		return *q.delivered
+	}
+	return c.consumers[q.index].delivered
 }
 
 // note says it in a few words; reads: the group reads the topic in which the

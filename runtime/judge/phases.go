@@ -180,7 +180,7 @@ func timeline(p *plan.Plan, events []record.Event) []Row {
 			}
 			k.undo = e.Kind == record.KindUndone || e.Undo
 			if i, ok := open[k]; ok {
-				if e.Kind == record.KindEffect && told[k] {
+				if (e.Kind == record.KindEffect || e.Kind == record.KindComplete) && told[k] {
 					continue // its output tells more
 				}
 				if e.Proof != "" && rows[i].Proof != "" && e.Proof != rows[i].Proof {
@@ -256,9 +256,13 @@ func toolText(e record.Event) string {
 	return "tool on " + e.Cluster
 }
 
-// toolProof is how a tool ended, and the first line that it printed.
+// toolProof is how a tool ended, and the first line that it printed. One that was
+// ended has an error elsewhere in its row.
 func toolProof(e record.Event) string {
 	s := fmt.Sprintf("exit code %d", e.Exit)
+	if e.Error != "" {
+		s = "no exit code"
+	}
 	if line := firstLine(e.Output); line != "" {
 		s += ": " + line
 	}

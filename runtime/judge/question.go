@@ -68,7 +68,8 @@ type question struct {
 	positions map[[2]int32]int64
 
 	// Of a group that fails over: what stands in the logs of topics that it
-	// went to, before its position there.
+	// went to, before its position there. Of a mute one: what stands before
+	// that which it has committed.
 	before sources
 }
 
@@ -277,11 +278,7 @@ func (c *collector) suspects() suspects {
 						return
 					}
 					if x := c.consumers[q.index]; x.readsTopic(p.topic) {
-						set := &x.delivered
-						if q.delivered != nil {
-							set = q.delivered
-						}
-						add(&out.acked, p, m, butNot, &m.acked, set.get(p.index, m.index))
+						add(&out.acked, p, m, butNot, &m.acked, c.had(q).get(p.index, m.index))
 					}
 				case "lost":
 					if c.reads(q, p.topic) {
@@ -447,7 +444,7 @@ func (c *collector) needsAudit(q *question) string {
 	switch q.term.Measure {
 	case "lost", "undelivered", "pending":
 	case "missing":
-		if q.kind != plan.RefMirror {
+		if q.kind != plan.RefMirror && !c.byCommit(q) {
 			return ""
 		}
 	case "duplicates", "out_of_order":

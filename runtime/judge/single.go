@@ -112,7 +112,7 @@ func (j *judging) identical(t *plan.Term) answer {
 func (j *judging) exitCode(t *plan.Term) answer {
 	var out *number
 	for _, e := range j.events {
-		if e.Kind != record.KindTool || e.Name != t.Subject.Name || out != nil && float64(e.Exit) <= out.v {
+		if e.Kind != record.KindTool || e.Error != "" || e.Name != t.Subject.Name || out != nil && float64(e.Exit) <= out.v {
 			continue
 		}
 		at := e.At

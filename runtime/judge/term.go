@@ -74,6 +74,9 @@ func (j *judging) answer(t *plan.Term) answer {
 	if !ok {
 		return none("%s.%s: no such measure", t.Subject.Kind, t.Measure)
 	}
+	if why := j.unsaid(t); why != "" {
+		return none("%s", why)
+	}
 	var a answer
 	switch m.Family {
 	case plan.FamilyRate:

@@ -29,9 +29,10 @@ type Kind string
 //	client        Name, Member                                a client's own news (connected, crashed, error)
 //	lie           Name, Member                                a client of somebody's own said what cannot be true: the run is VOID
 //	denied        Name, Member, Cluster, Error                a broker refused a client for want of rights: once for each answer of Kafka's that differs
-//	tool          Name, Occurrence, Action, Cluster, Exit, Output, File   a tool has ended; File holds all of its output, Output the beginning
+//	tool          Name, Occurrence, Action, Cluster, Exit, Output, File, Error   a tool has ended; File holds all of its output, Output the beginning; Error: it was ended, and has no exit code
 //	compared      Name, Aspect, Compared, Different, Error    a mirror against its source; Error: the first difference
 //	deleted       Cluster, Topic, Partition, Offset           records before Offset were deleted as the scenario asked; Partition -1: the topic with all of them
+//	committed     Name, Committed, Error                      consumer Name never said what it got, and how far its group has committed at the end; Error: nobody knows
 //	note          Name                                        note()
 //	drained       Name                                        the group Name has reached the ends
 //	drain_limit   Name, Arriving                              it has not; Arriving: records still came in
@@ -58,6 +59,7 @@ const (
 	KindTool         Kind = "tool"
 	KindCompared     Kind = "compared"
 	KindDeleted      Kind = "deleted"
+	KindCommitted    Kind = "committed"
 	KindNote         Kind = "note"
 	KindDrained      Kind = "drained"
 	KindDrainLimit   Kind = "drain_limit"
@@ -112,6 +114,8 @@ type Event struct {
 	Aspect    string           `json:"aspect,omitempty"`
 	Compared  int64            `json:"compared,omitempty"`
 	Different int64            `json:"different,omitempty"`
+	// Committed are next offsets, by topic of the plan and partition; -1: none.
+	Committed map[string][]int64 `json:"committed,omitempty"`
 }
 
 // journalHeader is the first line of journal.jsonl.

@@ -113,6 +113,9 @@ func beginning(dir, name string) ([]byte, error) {
 	return b, nil
 }
 
+// ended tells whether a file of this format has its last byte, a newline.
+func ended(b []byte) bool { return bytes.HasSuffix(b, []byte("\n")) }
+
 // Open reads a run folder. It fails with a BeginningError when there is nothing
 // to read the rest by, and with a FormatError when the folder was written by a
 // starfall that writes it otherwise.
@@ -128,6 +131,9 @@ func Open(dir string) (*Recording, error) {
 	if version.Format < oldest || version.Format > Format {
 		return nil, formatError(FileInfo, version.Format)
 	}
+	if !ended(about) {
+		return nil, &BeginningError{FileInfo, errCut}
+	}
 	r := &Recording{dir: dir, path: filepath.Join(dir, filepath.FromSlash(fileEvidence))}
 	if err := json.Unmarshal(about, &r.Info); err != nil {
 		return nil, &FormatError{FileInfo, err.Error()}
@@ -142,6 +148,9 @@ func Open(dir string) (*Recording, error) {
 			hint = ": the run was recorded by starfall " + r.Info.Tool
 		}
 		return nil, &FormatError{FilePlan, err.Error() + hint}
+	}
+	if !ended(text) {
+		return nil, &BeginningError{FilePlan, errCut}
 	}
 	if err := r.readJournal(filepath.Join(dir, FileJournal)); err != nil {
 		return nil, err

@@ -11,6 +11,8 @@
 //	least CLAIM       the cell with the smallest value
 //	most CLAIM        the cell with the largest
 //	best CLAIM GUARD  the same among those in which the guard, a claim, held
+//	peak              what the command had in memory at most, all cells together
+//	on ENGINE         whether it is that engine's answer
 //
 // A scenario that is one run has one cell, "". A figure that is not there reads
 // "(not recorded)", as does one of a run that says nothing.
@@ -57,6 +59,8 @@ func (o outcome) answer(text string) (string, error) {
 		"least":  func(claim string) string { return o.extreme(claim, "", less) },
 		"most":   func(claim string) string { return o.extreme(claim, "", more) },
 		"best":   func(claim, guard string) string { return o.extreme(claim, guard, more) },
+		"peak":   o.peak,
+		"on":     func(engine string) bool { return o.Engine == engine },
 	}).Parse(text)
 	if err != nil {
 		return "", err
@@ -77,6 +81,15 @@ func (o outcome) measured(claim, cell string) string {
 		}
 	}
 	return notRecorded
+}
+
+// peak says what the process of the command had in memory, in which the brokers
+// of the embedded engine are, too.
+func (o outcome) peak() string {
+	if o.Memory == 0 {
+		return notRecorded
+	}
+	return fmt.Sprintf("%d MB", o.Memory>>20)
 }
 
 func (o outcome) first(claim, cell string) string {

@@ -26,6 +26,8 @@ type outcome struct {
 	Date     string  `json:"date"`
 	Result   string  `json:"result"` // of a matrix the worst
 	RunFor   float64 `json:"run_for"`
+	Took     float64 `json:"took,omitempty"`   // wall time of all its runs in seconds, repeated ones included
+	Memory   int64   `json:"memory,omitempty"` // largest resident set of the command in bytes
 	Cells    []cell  `json:"cells"`
 }
 
@@ -93,6 +95,7 @@ func runAll(chosen []scenarios.Scenario, engine, binary, results string, progres
 			continue
 		}
 		o := summary(s.Name, runs)
+		o.Took = time.Since(begin).Round(100 * time.Millisecond).Seconds()
 
 		// Another one may have kept something since.
 		have, err := kept.Load[outcome](file)
@@ -122,6 +125,7 @@ func summary(name string, runs []kept.Run) outcome {
 		Result: string(kept.Worst(runs)), RunFor: time.Duration(first.RunFor).Seconds(),
 	}
 	for _, r := range runs {
+		o.Memory = max(o.Memory, r.Peak)
 		c := cell{Params: r.Params, Speed: r.Verdict.Speed, Result: string(r.Verdict.Result), Claims: kept.Claims(r.Verdict)}
 		if len(r.Verdict.Reasons) > 0 {
 			c.Reason = r.Verdict.Reasons[0].Text

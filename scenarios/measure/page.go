@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"starfall/internal/kept"
 	"starfall/scenarios"
@@ -65,21 +66,33 @@ func writePage(all []scenarios.Scenario, folder, path string) error {
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
-// missing names what has not been recorded.
+// missing names what has not been recorded, and says what the rest took.
 func missing(b *bytes.Buffer, all []scenarios.Scenario, have results) {
 	for _, e := range engines() {
 		var names []string
-		n := 0
+		n, took, untimed := 0, 0.0, 0
 		for _, s := range all {
 			if !slices.Contains(s.Engines, e) {
 				continue
 			}
 			n++
-			if _, ok := have[e][s.Name]; !ok {
+			o, ok := have[e][s.Name]
+			switch {
+			case !ok:
 				names = append(names, s.Name)
+			case o.Took == 0:
+				untimed++
 			}
+			took += o.Took
 		}
 		fmt.Fprintf(b, "- %s: %d of %d scenarios are recorded.", title(e), n-len(names), n)
+		if took > 0 {
+			fmt.Fprintf(b, " They took %s in all", clock(took))
+			if untimed > 0 {
+				fmt.Fprintf(b, ", without %d of which that was not kept", untimed)
+			}
+			b.WriteString(".")
+		}
 		if len(names) > 0 {
 			fmt.Fprintf(b, " Not yet: %s.", strings.Join(names, ", "))
 		}
@@ -99,7 +112,7 @@ func chapter(b *bytes.Buffer, s scenarios.Scenario, have results, answer string)
 		case !ok:
 			fmt.Fprintf(b, "| %s | not recorded | %s | |\n", title(e), s.Verdicts[e])
 		default:
-			fmt.Fprintf(b, "| %s | %s | %s | Kafka %s, %s, %s |\n", title(e), o.Result, s.Verdicts[e], o.Kafka, o.Date, o.length())
+			fmt.Fprintf(b, "| %s | %s | %s | Kafka %s, %s, %s |\n", title(e), o.Result, s.Verdicts[e], o.Kafka, o.Date, o.size())
 		}
 	}
 	for _, e := range engines() {
@@ -130,6 +143,28 @@ func chapter(b *bytes.Buffer, s scenarios.Scenario, have results, answer string)
 		}
 	}
 	return nil
+}
+
+// size says how long a scenario is and how often it runs, what that took, and
+// how much memory where the brokers are in the process that is known.
+func (o outcome) size() string {
+	out := o.length()
+	if o.Took > 0 {
+		out += " in " + clock(o.Took)
+	}
+	if o.Memory > 0 && o.Engine == "embedded" {
+		out += ", " + o.peak()
+	}
+	return out
+}
+
+// clock writes seconds of wall time.
+func clock(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	if d >= time.Minute {
+		d = d.Round(time.Second)
+	}
+	return d.String()
 }
 
 // length says how long a scenario is, and how often it runs.

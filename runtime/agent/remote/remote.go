@@ -98,6 +98,8 @@ type opening struct {
 	Controllers bool `json:"controllers,omitempty"`
 	// Operators are of Env. The stream is between this process and its own agents.
 	Operators map[string]runtime.Login `json:"operators,omitempty"`
+	// TextKey is of Env: so records are signed that go to a client that knows text only.
+	TextKey []byte `json:"text_key,omitempty"`
 }
 
 // denial is what Env.Denied is told.

@@ -184,7 +184,7 @@ func newInside(ctx context.Context, conn net.Conn, o *opening) (*inside, error) 
 	}
 	x.ctx, x.cancel = context.WithCancelCause(ctx)
 	x.env = runtime.Env{Run: o.Run, RunID: o.RunID, Seed: o.Seed, Speed: o.Speed, Clock: x.clock, Log: x.line,
-		Operators: o.Operators, Denied: x.denied}
+		Operators: o.Operators, TextKey: o.TextKey, Denied: x.denied}
 	x.load.From = x.local
 	x.inspector.Brokers, x.inspector.Login = x.brokers, x.loginOf
 	if o.Controllers {

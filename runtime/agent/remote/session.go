@@ -27,7 +27,8 @@ type Options struct {
 	Open func(ctx context.Context) (net.Conn, error)
 	Plan *plan.Plan
 	// Env is the run's. Lines from the other side go to its Log. Its Clock must
-	// have the power runtime.Zeroed; without Record there may be none.
+	// have the power runtime.Zeroed; without Record there may be none. Tell stays
+	// here: the clients that are run inside have nothing to say of themselves.
 	Env runtime.Env
 	// Record takes in what the clients record; nil: there are no members and no
 	// audits, as in runtime.Up.
@@ -144,7 +145,7 @@ func (s *Session) start(ctx context.Context) error {
 	}
 	e := s.o.Env
 	open := opening{Plan: canonical, Run: e.Run, RunID: e.RunID, Seed: e.Seed, Speed: e.Speed, Record: s.o.Record != nil,
-		Controllers: s.o.Controllers != nil, Operators: e.Operators}
+		Controllers: s.o.Controllers != nil, Operators: e.Operators, TextKey: e.TextKey}
 	if s.o.Record != nil {
 		open.Info = s.o.Record.Info()
 	}

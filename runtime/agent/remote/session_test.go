@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
+
 	"starfall/interp/plan"
 	"starfall/runtime"
 	"starfall/runtime/embedded"
@@ -600,3 +602,43 @@ func noise(c net.Conn) {
 }
 
 var _ runtime.Connect = kafka.Connect
+
+// TestTextKey checks that records which are written inside are signed with the
+// run's key, plain ones and those of a transaction: whoever reads them outside
+// may be a program that knows text only.
+func TestTextKey(t *testing.T) {
+	key := []byte("key of the run")
+	for _, sends := range []string{"rate = 200", "rate = 200, transaction = 10"} {
+		source := strings.Replace(small, "rate = 200", sends, 1)
+		w := newWorld(t, source, func(o *Options) { o.Env.TextKey = key })
+		p, err := w.Producer(w.ctx, w.spec(w.addresses("shop")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Begin(w.env.Clock.Now(), 200)
+		reader, err := sarama.NewConsumer(w.addresses("billing"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		orders, err := reader.ConsumePartition("orders", 0, sarama.OffsetOldest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case m := <-orders.Messages():
+			text, ok := record.TextIDOf(string(m.Value))
+			if !ok {
+				t.Fatalf("%s: got the value %q, want a text", sends, m.Value)
+			}
+			if id, ok := record.ParseTextID(text, key); !ok || id.Run != 7 || id.Member != 1 {
+				t.Errorf("%s: got %+v, %v, want a record of member 1 of run 7, signed with its key", sends, id, ok)
+			}
+		case <-w.ctx.Done():
+			t.Fatalf("%s: no record came", sends)
+		}
+		p.Crash()
+		if err := reader.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
