@@ -159,7 +159,7 @@ func (b *bed) drowse(d time.Duration) {
 }
 
 // BenchmarkDedup tells what each alternative costs a record, and what it holds
-// for a million ids (docs/chapter.md).
+// for a million ids (docs/performance.md).
 func BenchmarkDedup(b *testing.B) {
 	for _, d := range []plan.Dedup{
 		{Kind: "id_set"}, {Kind: "high_water", Per: "partition"}, {Kind: "high_water", Per: "topic"}, {Kind: "high_water", Per: "producer"},
