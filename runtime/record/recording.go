@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"sync"
 
 	"starfall/interp/plan"
 
@@ -235,21 +236,44 @@ func (r *Recording) Scan(fn func(*Block) error) (cut string, err error) {
 	}
 	defer z.Close()
 	blocks := blockReader{r: bufio.NewReaderSize(f, 1<<16), z: z}
-	for {
-		payload, note, err := blocks.next()
-		if note != "" || err != nil || payload == nil {
-			return note, err
+	// The next blocks are read and decompressed while one is decoded.
+	spare := make(chan []byte, 3)
+	ahead := make(chan payload, cap(spare)) // so that nobody waits to send
+	for range cap(spare) {
+		spare <- nil
+	}
+	stop := make(chan struct{})
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	defer close(stop)
+	reading.Go(func() {
+		for last := false; !last; {
+			select {
+			case full := <-spare:
+				p := blocks.next(full)
+				last = p.full == nil
+				ahead <- p
+			case <-stop:
+				return
+			}
 		}
-		b, err := dec.Decode(payload)
+	})
+	for {
+		p := <-ahead
+		if p.full == nil {
+			return p.note, p.err
+		}
+		b, err := dec.Decode(p.full)
 		if err == nil {
 			err = fn(b)
 		}
 		if errors.Is(err, errSection) {
-			return fmt.Sprintf("%s: block at byte %d is damaged", fileEvidence, blocks.last), nil
+			return fmt.Sprintf("%s: block at byte %d is damaged", fileEvidence, p.at), nil
 		}
 		if err != nil {
 			return "", err
 		}
+		spare <- p.full
 	}
 }
 
@@ -261,16 +285,30 @@ func (r *Recording) Reason(s Stream, n uint32) string {
 	return r.reader.Reason(s, n)
 }
 
-type blockReader struct {
-	r          *bufio.Reader
-	z          *zstd.Decoder
-	at, last   int64
-	comp, full []byte
+// payload is a block's content, and where in the evidence the block begins. Full
+// is nil at the end, with a note where the evidence is cut off.
+type payload struct {
+	full []byte
+	at   int64
+	note string
+	err  error
 }
 
-// next gives the next payload; nil at the end, and a note where it is cut off.
-func (b *blockReader) next() (payload []byte, note string, err error) {
-	b.last = b.at
+type blockReader struct {
+	r    *bufio.Reader
+	z    *zstd.Decoder
+	at   int64
+	comp []byte
+}
+
+// next reads a block into full's room, or more.
+func (b *blockReader) next(full []byte) payload {
+	p := payload{at: b.at}
+	p.full, p.note, p.err = b.read(full[:0])
+	return p
+}
+
+func (b *blockReader) read(into []byte) (full []byte, note string, err error) {
 	var head [blockHeader]byte
 	n, err := io.ReadFull(b.r, head[:])
 	if n == 0 && errors.Is(err, io.EOF) {
@@ -284,8 +322,8 @@ func (b *blockReader) next() (payload []byte, note string, err error) {
 		return nil, "", fmt.Errorf("record: %w", err)
 	}
 	damaged := fmt.Sprintf("%s: block at byte %d is damaged", fileEvidence, b.at)
-	full, comp := binary.LittleEndian.Uint32(head[4:]), binary.LittleEndian.Uint32(head[8:])
-	if binary.LittleEndian.Uint32(head[:]) != blockMagic || full > maxPayload || comp > maxPayload {
+	size, comp := binary.LittleEndian.Uint32(head[4:]), binary.LittleEndian.Uint32(head[8:])
+	if binary.LittleEndian.Uint32(head[:]) != blockMagic || size == 0 || size > maxPayload || comp > maxPayload {
 		return nil, damaged, nil
 	}
 	// What is allocated grows with what the file holds, not with what its
@@ -303,10 +341,10 @@ func (b *blockReader) next() (payload []byte, note string, err error) {
 	if blockSum(b.comp) != binary.LittleEndian.Uint32(head[12:]) {
 		return nil, damaged, nil
 	}
-	b.full, err = b.z.DecodeAll(b.comp[blockHeader:], b.full[:0])
-	if err != nil || len(b.full) != int(full) {
+	full, err = b.z.DecodeAll(b.comp[blockHeader:], into)
+	if err != nil || len(full) != int(size) {
 		return nil, damaged, nil
 	}
 	b.at += int64(len(b.comp))
-	return b.full, "", nil
+	return full, "", nil
 }
