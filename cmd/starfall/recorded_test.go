@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"starfall/report"
+	"starfall/report/html"
 	"starfall/runtime/judge"
 	"starfall/runtime/record"
 )
@@ -179,6 +180,29 @@ func checkCut(t *testing.T, base, folder, where, file string) {
 			}
 		}
 	}
+	checkCutPage(t, folder, where, file, v)
+}
+
+// checkCutPage writes the page of such a folder: it tells the same, where there is a
+// plan to tell of.
+func checkCutPage(t *testing.T, folder, where, file string, v *judge.Verdict) {
+	t.Helper()
+	page := filepath.Join(folder, html.Name)
+	defer os.Remove(page)
+	code, out, errs := command(t, "report", folder)
+	text, err := os.ReadFile(page)
+	if file == record.FilePlan || file == record.FileInfo {
+		if code != exitUsage || err == nil || !strings.Contains(errs, file) {
+			t.Errorf("%s: report: got exit code %d and %q, want 2, the file named, and no page", where, code, errs)
+		}
+		return
+	}
+	if code != 0 || out != page+"\n" || err != nil {
+		t.Errorf("%s: report: got exit code %d, %q and %v, want 0 and the page\n%s", where, code, out, err, errs)
+	}
+	if !bytes.Contains(text, []byte(v.Result)) || v.Result != judge.Pass && !bytes.Contains(text, []byte("the recording is not whole")) {
+		t.Errorf("%s: report: got a page that does not say %s and why", where, v.Result)
+	}
 }
 
 // TestKilledRunIsRead: a run that was killed has neither verdict nor end.
@@ -218,7 +242,7 @@ func TestNewerFormat(t *testing.T) {
 		if err := os.WriteFile(path, bytes.Replace(text, []byte(tt.was), []byte(tt.is), 1), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		for _, args := range [][]string{{"judge", folder}, {"diff", folder, folder}} {
+		for _, args := range [][]string{{"judge", folder}, {"report", folder}, {"diff", folder, folder}} {
 			code, out, errs := command(t, args...)
 			if want := "starfall: " + folder + ": " + tt.want + "\n"; code != exitUsage || out != "" || errs != want {
 				t.Errorf("%s: %v: got exit code %d and %q, want 2 and %q", tt.file, args, code, errs, want)
